@@ -1,0 +1,46 @@
+"""The same training on TensorFlow, on JAX and on two replicas ends in the same weights."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def trained(directory, backend, *options):
+    output = directory / f"{backend}{len(list(directory.iterdir()))}.npz"
+    environment = os.environ | {
+        "KERAS_BACKEND": backend,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
+    }
+    subprocess.run(
+        [sys.executable, HERE / "train_and_dump.py", output, *options],
+        env=environment,
+        check=True,
+        timeout=300,
+    )
+    return np.load(output)
+
+
+def assert_same(first, second, rtol):
+    assert set(first) == set(second)
+    assert {"soft_labels_loss", "tap_stage1_out_loss", "student_loss", "loss"} <= set(first)
+    for name in first:
+        np.testing.assert_allclose(second[name], first[name], rtol=rtol, atol=1e-5, err_msg=name)
+
+
+def test_tensorflow_and_jax_train_to_the_same_weights(tmp_path):
+    pytest.importorskip("jax")
+    first, second = (trained(tmp_path, one, "--batch-norm") for one in ("tensorflow", "jax"))
+    assert_same(first, second, rtol=2e-4)
+
+
+def test_two_replicas_train_like_one(tmp_path):
+    # Without BatchNorm, whose statistics are those of each replica's half of the batch.
+    one, two = (trained(tmp_path, "tensorflow", "--replicas", count) for count in ("1", "2"))
+    assert_same(one, two, rtol=1e-4)

@@ -1,0 +1,62 @@
+"""Trains a student with every kind of term and writes its weights: run once per backend or strategy.
+
+Usage: python train_and_dump.py OUTPUT.npz [--replicas N] [--batch-norm]
+"""
+
+import argparse
+import contextlib
+
+import keras
+import numpy as np
+from small_models import image_model, images
+
+from tsd_keras import DenseKernel, Distiller, SoftLabels, Tap
+
+
+def same_weights_everywhere(model, seed):
+    rng = np.random.default_rng(seed)
+    model.set_weights([0.3 * rng.normal(size=weight.shape) ** 2 for weight in model.get_weights()])
+
+
+def strategy_scope(replicas):
+    if replicas == 1:
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    virtual = [tf.config.LogicalDeviceConfiguration()] * replicas
+    tf.config.set_logical_device_configuration(cpu, virtual)
+    return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(replicas)]).scope()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("output")
+    parser.add_argument("--replicas", type=int, default=1)
+    parser.add_argument("--batch-norm", action="store_true")
+    arguments = parser.parse_args()
+    x, y = images(64)
+    weight = np.linspace(0.5, 1.5, 64).astype("float32")
+    batch_norm = arguments.batch_norm
+    with strategy_scope(arguments.replicas):
+        teacher = image_model("teacher", 6, end="softmax", dropout=0.3, batch_norm=batch_norm)
+        student = image_model("student", 3, batch_norm=batch_norm)
+        taps = [Tap("stage1_out"), Tap("backbone/stage2_out", kernel=DenseKernel("nonlinear"))]
+        distiller = Distiller(teacher, student, [SoftLabels(2.0), *taps], student_loss_weight=0.3)
+        distiller.compile(
+            keras.optimizers.SGD(0.05, momentum=0.9),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            weighted_metrics=["accuracy"],
+        )
+    for seed, model in enumerate([teacher, student, *distiller.dense_kernels]):
+        same_weights_everywhere(model, seed)
+    history = distiller.fit(
+        x, y, sample_weight=weight, batch_size=16, epochs=3, shuffle=False, verbose=0
+    ).history
+    arrays = {f"weight{i}": value for i, value in enumerate(distiller.get_weights())}
+    arrays |= {name: np.array(values) for name, values in history.items()}
+    np.savez(arguments.output, **arrays)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,486 @@
+"""The Distiller: a Keras model whose training step teaches a student with a teacher."""
+
+import re
+import threading
+from collections import Counter
+
+import keras
+from keras import ops
+
+from tsd_keras.losses import DistillationTerm
+from tsd_keras.taps import Tap, TappedModel, unwrap
+
+
+class _Mean(keras.losses.Loss):
+    """Keras's own reduction (sample weights, batch size, replicas) of values already computed."""
+
+    def call(self, y_true, y_pred):
+        return y_pred
+
+
+def _reduce(values, sample_weight=None):
+    return _Mean(name="mean")(values, values, sample_weight)
+
+
+class _Teacher:
+    """The teacher as the training step uses it: never trained, its variables part of the state.
+
+    A plain object, so that Keras neither counts the teacher's weights as the Distiller's, nor saves
+    them with it, nor is `teacher.trainable` touched.
+    """
+
+    def __init__(self, model, paths, preprocess):
+        self.model = model
+        self.preprocess = preprocess
+        self.tapped = TappedModel(model, paths, role="teacher")
+
+    @property
+    def variables(self):
+        """Every variable of the teacher and of its preprocessing."""
+        variables = list(self.model.variables)
+        if isinstance(self.preprocess, keras.layers.Layer):
+            variables += self.preprocess.variables
+        return variables
+
+    def __call__(self, x):
+        """The teacher's `Pass` in inference mode, without gradients."""
+        if self.preprocess is not None:
+            x = self.preprocess(x)
+        return keras.tree.map_structure(ops.stop_gradient, self.tapped(x, training=False))
+
+
+class _Term:
+    """One entry of `distillation_losses`: what it compares, its weight and its metric."""
+
+    def __init__(self, loss, weight, name):
+        self.loss = loss
+        self.weight = weight
+        self.name = name
+        self.tracker = keras.metrics.Mean(name=f"{name}_loss")
+        if isinstance(loss, Tap):
+            self.teacher_path, self.student_path = loss.teacher, loss.student
+        else:
+            self.teacher_path = getattr(loss, "teacher_layer_name", None)
+            self.student_path = getattr(loss, "student_layer_name", None)
+
+    def __call__(self, teacher, student, labels, sample_weight):
+        """Values of shape `(batch,)` (a scalar from a loss that knows no samples), and weights."""
+        ours = isinstance(self.loss, DistillationTerm)
+        whole = "logits" if ours else "output"
+        teacher_outputs, student_outputs = (
+            one.taps[path] if path else unwrap(getattr(one, whole))
+            for one, path in ((teacher, self.teacher_path), (student, self.student_path))
+        )
+        self.loss.validate_outputs(teacher_outputs, student_outputs)
+        if ours:
+            return self.loss.per_sample(teacher_outputs, student_outputs, labels=labels)
+        teacher_outputs, student_outputs = keras.tree.map_structure(
+            lambda tensor: ops.cast(tensor, "float32"), (teacher_outputs, student_outputs)
+        )
+        if sample_weight is None:
+            return self._scalar(teacher_outputs, student_outputs)
+        return ops.vectorized_map(self._one_sample, (teacher_outputs, student_outputs))
+
+    def _one_sample(self, outputs):
+        return self._scalar(*keras.tree.map_structure(lambda row: ops.expand_dims(row, 0), outputs))
+
+    def _scalar(self, teacher_outputs, student_outputs):
+        value = self.loss.compute_loss(teacher_outputs, student_outputs)
+        if len(value.shape) > 0:
+            raise ValueError(
+                f"Distillation loss {type(self.loss).__name__} returned a tensor of shape "
+                f"{tuple(value.shape)}; compute_loss() must return a scalar. For one value per sample, "
+                "subclass tsd_keras.losses.DistillationTerm and write per_sample()."
+            )
+        return value
+
+
+@keras.saving.register_keras_serializable("tsd_keras")
+class Distiller(keras.Model):
+    """Teaches a student with a teacher under plain `compile`, `fit` and `evaluate`.
+
+    It takes the arguments of `keras.distillation.Distiller` with the same meaning, runs that
+    module's losses and subclasses of its `DistillationLoss` unchanged, and adds taps with projectors,
+    sample weights, labels for the losses and a log entry for every term.
+
+    The loss is, as in Keras,
+
+        student_loss_weight * H + (1 - student_loss_weight) * sum_i weight_i * D_i
+
+    or, as soon as `soft_label_weight` or `feature_weight` is given, the sum of TSD,
+
+        student_loss_weight * H + soft_label_weight * sum_i weight_i * D_i over soft labels
+                                + feature_weight    * sum_l weight_l * D_l over taps
+
+    where H is the loss given to `compile`. Both models run once a step: the taps come out of the same
+    pass as the output. The teacher runs in inference mode, gets no gradients, is not saved with the
+    distiller and keeps its `trainable` as it is. Data without labels trains on the D terms alone.
+
+    Args:
+        teacher: A trained `keras.Model`.
+        student: The `keras.Model` to train. Either may end in logits, softmax or sigmoid.
+        distillation_losses: One loss or a list: `SoftLabels`, `Tap`, any subclass of
+            `keras.distillation.DistillationLoss`.
+        distillation_loss_weights: One non-negative number per loss. Defaults to ones.
+        student_loss_weight: Weight of the labels' loss, alpha. Between 0 and 1. Defaults to 0.5.
+        name: Name of this model.
+        soft_label_weight: beta, the weight of all losses on outputs; not negative.
+        feature_weight: gamma, the weight of all losses on taps; not negative.
+        teacher_preprocess: Callable or Keras layer that turns the batch the student sees into the
+            one the teacher wants, for example `keras.layers.Rescaling(255.0)` or
+            `keras.layers.Resizing(224, 224)`.
+        **kwargs: Passed to `keras.Model`.
+
+    Raises:
+        ValueError: For anything but Keras models, weights out of range, taps that name no layer, or
+            models whose inputs or outputs cannot be brought together.
+
+    Example:
+
+    ```python
+    distiller = Distiller(
+        teacher,
+        student,
+        distillation_losses=[
+            SoftLabels(temperature=4.0),
+            Tap("teacher/stage2_out", "student/stage2_out", DenseKernel("conv1x1", loss="l2")),
+        ],
+    )
+    distiller.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    distiller.fit(train, validation_data=validation, epochs=30)
+    distiller.student.save("student.keras")
+    ```
+
+    A distiller that was saved and loaded knows its teacher's layers but not its weights; assign
+    `distiller.teacher = teacher` before training on.
+    """
+
+    def __init__(
+        self,
+        teacher,
+        student,
+        distillation_losses,
+        distillation_loss_weights=None,
+        student_loss_weight=0.5,
+        name="distiller",
+        *,
+        soft_label_weight=None,
+        feature_weight=None,
+        teacher_preprocess=None,
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        for role, model in (("teacher", teacher), ("student", student)):
+            if not isinstance(model, keras.Model):
+                raise ValueError(f"The {role} must be a keras.Model, got {type(model)}.")
+        self.student = student
+        self.student_loss_weight = _weight("student_loss_weight", student_loss_weight, 1.0)
+        self.soft_label_weight = soft_label_weight
+        self.feature_weight = feature_weight
+        self.teacher_preprocess = teacher_preprocess
+        self.distillation_losses = _as_list(distillation_losses)
+        self.distillation_loss_weights = _loss_weights(
+            distillation_loss_weights, self.distillation_losses
+        )
+        self._terms = tuple(self._make_terms())
+        self._trackers = [term.tracker for term in self._terms]
+        self.student_loss_tracker = keras.metrics.Mean(name="student_loss")
+        self.distillation_loss_tracker = keras.metrics.Mean(name="distillation_loss")
+        self.total_loss_tracker = keras.metrics.Mean(name="total_loss")
+        # The last forward pass of each thread: MirroredStrategy runs one thread per replica.
+        self._last = threading.local()
+        self._tapped_student = None
+        self._has_teacher_weights = True
+        self.dense_kernels = [loss.kernel for loss in self.distillation_losses if _is_tap(loss)]
+        self._frozen = self._connect_teacher(teacher)
+        if student.built or not isinstance(student, keras.Sequential):
+            self.build(None)
+
+    # -- set-up ------------------------------------------------------------------------------
+
+    def _make_terms(self):
+        names = Counter()
+        for loss, weight in zip(
+            self.distillation_losses, self.distillation_loss_weights, strict=True
+        ):
+            if not isinstance(loss, keras.distillation.DistillationLoss):
+                raise ValueError(
+                    f"distillation_losses holds {loss!r}; every entry must be a SoftLabels, a Tap or "
+                    "another keras.distillation.DistillationLoss."
+                )
+            name = getattr(loss, "name", None) or _snake_case(type(loss).__name__)
+            names[name] += 1
+            name = name if names[name] == 1 else f"{name}_{names[name]}"
+            yield _Term(loss, weight * self._share(loss), name)
+
+    def _share(self, loss):
+        """What multiplies a loss's own weight: Keras's `1 - alpha`, or TSD's beta or gamma."""
+        if self.soft_label_weight is None and self.feature_weight is None:
+            return 1.0 - self.student_loss_weight
+        is_feature = _is_tap(loss) or getattr(loss, "teacher_layer_name", None) is not None
+        name = "feature_weight" if is_feature else "soft_label_weight"
+        given = getattr(self, name)
+        return 0.0 if given is None else _weight(name, given, float("inf"))
+
+    def _connect_teacher(self, teacher):
+        paths = [term.teacher_path for term in self._terms if term.teacher_path]
+        frozen = _Teacher(teacher, list(dict.fromkeys(paths)), self.teacher_preprocess)
+        for term in self._terms:
+            term.loss.validate_model_compatibility(teacher, self.student)
+        return frozen
+
+    def build(self, input_shape):
+        """Connects student, taps and dense kernels; a Sequential without input is built first."""
+        if isinstance(self.student, keras.Sequential) and not self.student.built:
+            self.student.build(input_shape)
+        paths = [term.student_path for term in self._terms if term.student_path]
+        self._tapped_student = TappedModel(self.student, list(dict.fromkeys(paths)), role="student")
+        self._check_models()
+        for loss in self.distillation_losses:
+            if _is_tap(loss) and not loss.kernel.built:
+                loss.kernel.build(
+                    self._tapped_student.shapes[loss.student],
+                    self._frozen.tapped.shapes[loss.teacher],
+                )
+        self.built = True
+
+    def _check_models(self):
+        teacher = self._frozen.model
+        if self.teacher_preprocess is None:
+            _check_same(
+                getattr(teacher, "inputs", None),
+                getattr(self.student, "inputs", None),
+                "inputs",
+                "Give teacher_preprocess=, for example keras.layers.Resizing(height, width), which turns "
+                "the student's batch into the teacher's",
+            )
+        if any(not (term.teacher_path or term.student_path) for term in self._terms):
+            _check_same(
+                getattr(teacher, "outputs", None),
+                getattr(self.student, "outputs", None),
+                "outputs",
+                "Losses on outputs compare class by class; give both models the same classes, or use "
+                "taps only",
+            )
+
+    # -- the teacher ---------------------------------------------------------------------------
+
+    @property
+    def teacher(self):
+        """The teacher, as it was given. Assigning another connects it to the same taps."""
+        return self._frozen.model
+
+    def __setattr__(self, name, value):
+        # Ahead of Keras, which would take an assigned model for a layer of its own.
+        if name == "teacher":
+            self._frozen = self._connect_teacher(value)
+            self._has_teacher_weights = True
+            self.train_function = self.test_function = None
+            return
+        super().__setattr__(name, value)
+
+    def __dir__(self):
+        # Keras saves every model it finds by walking `dir()`: the teacher is not ours to save.
+        return [name for name in super().__dir__() if name != "teacher"]
+
+    @property
+    def non_trainable_variables(self):
+        """The student's state and the teacher's: whatever JAX must not bake in as constants."""
+        return [*super().non_trainable_variables, *self._frozen.variables]
+
+    # -- the step ------------------------------------------------------------------------------
+
+    def call(self, inputs, training=None):
+        """The student's output."""
+        self._last.result = self._tapped_student(inputs, training=training)
+        return self._last.result.output
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Total loss of a batch, and the metrics of its terms.
+
+        Args:
+            x: The batch the student saw.
+            y: Labels, or `None`.
+            y_pred: The student's output for `x`; computed where it is missing.
+            sample_weight: Weights `(batch,)`, or a structure of them for several outputs. They apply
+                to the labels' loss and to every distillation term.
+            training: Whether this is a training step.
+
+        Returns:
+            Scalar tensor.
+        """
+        student = self._student_pass(x, y_pred, training)
+        batch = ops.shape(keras.tree.flatten(student.output)[0])[0]
+        hard = self._label_loss(y, student.output, sample_weight)
+        soft, total = ops.zeros(()), self.student_loss_weight * hard
+        weights = _one_weight_per_sample(sample_weight)
+        if any(term.weight for term in self._terms):
+            teacher = self._frozen(x)
+            for term, own_weight in zip(self._terms, self.distillation_loss_weights, strict=True):
+                value = _reduce(term(teacher, student, y, weights), weights)
+                term.tracker.update_state(_unscaled(value), sample_weight=batch)
+                soft = soft + own_weight * value
+                total = total + term.weight * value
+        for extra in self.losses:
+            total = total + _reduce(ops.cast(extra, "float32"))
+        for tracker, value in (
+            (self.student_loss_tracker, hard),
+            (self.distillation_loss_tracker, soft),
+            (self.total_loss_tracker, total),
+        ):
+            tracker.update_state(_unscaled(value), sample_weight=batch)
+        return total
+
+    def _student_pass(self, x, y_pred, training):
+        if y_pred is None:
+            self(x, training=training)
+            return self._last.__dict__.pop("result")
+        last = self._last.__dict__.pop("result", None)
+        if last is not None and _same_tensors(last.output, y_pred):
+            return last
+        # Somebody else's predictions: the taps still have to come from a pass of the student.
+        return self._tapped_student(x, training=training)._replace(output=y_pred)
+
+    def make_train_function(self, force=False):
+        """As in Keras; refuses a teacher without weights before anything has started."""
+        if not self._has_teacher_weights:
+            raise ValueError(
+                f"Distiller {self.name!r} was loaded without its teacher's weights. Assign them before "
+                'training: distiller.teacher = keras.models.load_model("teacher.keras").'
+            )
+        return super().make_train_function(force)
+
+    def _label_loss(self, y, y_pred, sample_weight):
+        if y is None or self.student_loss_weight == 0:
+            return ops.zeros(())
+        if self._compile_loss is None:
+            raise ValueError(
+                "The data has labels, student_loss_weight is "
+                f"{self.student_loss_weight} and compile() got no loss. Give "
+                'compile(loss="sparse_categorical_crossentropy"), or student_loss_weight=0 to learn from '
+                "the teacher alone."
+            )
+        return ops.cast(self._compile_loss(y, y_pred, sample_weight), "float32")
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Updates the compiled metrics, where there are labels, and returns all logs."""
+        if y is None:
+            return self.get_metrics_result()
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def get_metrics_result(self):
+        """`{name: value}` of all metrics; compiled ones that never saw a label are left out."""
+        results = {}
+        for metric in self.metrics:
+            if metric is self._compile_metrics and not metric.built:
+                continue
+            result = metric.result()
+            results.update(result if isinstance(result, dict) else {metric.name: result})
+        return results
+
+    # -- serialisation -------------------------------------------------------------------------
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "teacher": serialize(self.teacher),
+            "student": serialize(self.student),
+            "distillation_losses": [serialize(loss) for loss in self.distillation_losses],
+            "distillation_loss_weights": list(self.distillation_loss_weights),
+            "student_loss_weight": self.student_loss_weight,
+            "soft_label_weight": self.soft_label_weight,
+            "feature_weight": self.feature_weight,
+            "teacher_preprocess": serialize(self.teacher_preprocess),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """A Distiller of the same structure. Like any config, it holds no weights: the teacher's
+        must be assigned (`distiller.teacher = ...`) before `fit`."""
+        config = dict(config)
+        deserialize = keras.saving.deserialize_keras_object
+        for key in ("teacher", "student", "teacher_preprocess"):
+            config[key] = deserialize(config[key])
+        config["distillation_losses"] = [
+            deserialize(loss) for loss in config["distillation_losses"]
+        ]
+        distiller = cls(**config)
+        distiller._has_teacher_weights = False
+        return distiller
+
+
+def _is_tap(loss):
+    return isinstance(loss, Tap)
+
+
+def _snake_case(name):
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _as_list(losses):
+    if losses is None or losses == [] or losses == ():
+        raise ValueError(
+            "distillation_losses is empty. Give a loss or a list of them, for example "
+            "[SoftLabels(temperature=4.0)]."
+        )
+    return list(losses) if isinstance(losses, (list, tuple)) else [losses]
+
+
+def _weight(name, value, largest):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= largest:
+        bounds = "between 0.0 and 1.0" if largest == 1.0 else "not negative"
+        raise ValueError(f"{name} must be a number {bounds}, got {value!r}.")
+    return float(value)
+
+
+def _loss_weights(weights, losses):
+    if weights is None:
+        return [1.0] * len(losses)
+    weights = list(weights) if isinstance(weights, (list, tuple)) else [weights]
+    if len(weights) != len(losses):
+        raise ValueError(
+            f"distillation_loss_weights has {len(weights)} entries for {len(losses)} "
+            "distillation_losses; give one number for each."
+        )
+    return [_weight("distillation_loss_weights", weight, float("inf")) for weight in weights]
+
+
+def _check_same(teacher_tensors, student_tensors, what, fix):
+    """Compares shapes where both models know theirs (subclassed models do not)."""
+    if not teacher_tensors or not student_tensors:
+        return
+    shapes = [tuple(t.shape) for t in teacher_tensors], [tuple(t.shape) for t in student_tensors]
+    if len(shapes[0]) == len(shapes[1]) and all(
+        len(a) == len(b)
+        and all(m is None or n is None or m == n for m, n in zip(a, b, strict=True))
+        for a, b in zip(*shapes, strict=True)
+    ):
+        return
+    raise ValueError(
+        f"Teacher and student differ in their {what}: teacher {shapes[0]}, student {shapes[1]}. {fix}."
+    )
+
+
+def _same_tensors(first, second):
+    first, second = keras.tree.flatten(first), keras.tree.flatten(second)
+    return len(first) == len(second) and all(a is b for a, b in zip(first, second, strict=True))
+
+
+def _one_weight_per_sample(sample_weight):
+    """Weights `(batch,)` for terms on the whole sample: the mean over outputs and time steps."""
+    weights = [weight for weight in keras.tree.flatten(sample_weight) if weight is not None]
+    if not weights:
+        return None
+
+    def per_sample(weight):
+        weight = ops.cast(weight, "float32")
+        axes = tuple(range(1, len(weight.shape)))
+        return ops.mean(weight, axis=axes) if axes else weight
+
+    return sum(per_sample(weight) for weight in weights) / len(weights)
+
+
+def _unscaled(value):
+    """A loss as on one device: Keras divides every loss by the number of replicas."""
+    return value / _reduce(ops.ones((1,)))
