@@ -1,0 +1,4 @@
+
+const char *const @PREFIX@_labels[@MACRO@_OUTPUT_SIZE] = {
+@LABEL_ROWS@
+};
