@@ -222,9 +222,7 @@ def _tensor(model, main, index, dtypes, data) -> Tensor:
     else:
         quantization = None
     name = (tensor.Name() or b"").decode()
-    return Tensor(
-        index, name, _indices(tensor.ShapeAsNumpy()), dtypes[tensor.Type()], quantization, constant
-    )
+    return Tensor(index, name, _indices(tensor.ShapeAsNumpy()), dtypes[tensor.Type()], quantization, constant)
 
 
 def _operator(fb, model, main, index, names) -> Operator:

@@ -79,9 +79,7 @@ class Firmware:
         if not self.model:
             raise UserError("The model has no bytes: convert it again.")
         if not re.fullmatch(r"\d+\.\d+\.\d+", self.version):
-            raise UserError(
-                f"The version is {self.version!r}; Arduino wants three numbers, as in 1.0.0."
-            )
+            raise UserError(f"The version is {self.version!r}; Arduino wants three numbers, as in 1.0.0.")
         for method in self.resolver_methods:
             if not re.fullmatch(r"Add[A-Za-z0-9]+", method):
                 raise ValueError(f"{method!r} is no method of MicroMutableOpResolver.")

@@ -24,9 +24,7 @@ def arduino_library(firmware: Firmware) -> dict[str, bytes]:
     texts = {
         "library.properties": micro.fill(firmware, "arduino/library.properties"),
         "keywords.txt": _keywords(firmware),
-        "README.md": micro.fill(
-            firmware, "arduino/README.md", LABELS_SECTION=_labels_section(firmware)
-        ),
+        "README.md": micro.fill(firmware, "arduino/README.md", LABELS_SECTION=_labels_section(firmware)),
         "LICENSE": _license(),
         "examples/SelfTest/SelfTest.ino": micro.fill(firmware, "arduino/SelfTest.ino"),
         f"examples/{example}/{example}.ino": micro.fill(
@@ -93,9 +91,7 @@ def write(firmware: Firmware, directory: str | pathlib.Path) -> list[pathlib.Pat
     contents = {f"{firmware.identifier}.tflite": firmware.model}
     contents |= {f"arduino/{library}/{path}": data for path, data in arduino.items()}
     contents |= {f"esp_idf/{path}": data for path, data in esp_idf_project(firmware).items()}
-    contents[f"{library}.zip"] = zip_archive(
-        {f"{library}/{path}": data for path, data in arduino.items()}
-    )
+    contents[f"{library}.zip"] = zip_archive({f"{library}/{path}": data for path, data in arduino.items()})
     with files.new_directory(directory) as temporary:
         for path, data in contents.items():
             target = temporary / path

@@ -179,9 +179,7 @@ class Distiller(keras.Model):
         self.feature_weight = feature_weight
         self.teacher_preprocess = teacher_preprocess
         self.distillation_losses = _as_list(distillation_losses)
-        self.distillation_loss_weights = _loss_weights(
-            distillation_loss_weights, self.distillation_losses
-        )
+        self.distillation_loss_weights = _loss_weights(distillation_loss_weights, self.distillation_losses)
         self._terms = tuple(self._make_terms())
         self._trackers = [term.tracker for term in self._terms]
         self.student_loss_tracker = keras.metrics.Mean(name="student_loss")
@@ -200,9 +198,7 @@ class Distiller(keras.Model):
 
     def _make_terms(self):
         names = Counter()
-        for loss, weight in zip(
-            self.distillation_losses, self.distillation_loss_weights, strict=True
-        ):
+        for loss, weight in zip(self.distillation_losses, self.distillation_loss_weights, strict=True):
             if not isinstance(loss, keras.distillation.DistillationLoss):
                 raise ValueError(
                     f"distillation_losses holds {loss!r}; every entry must be a SoftLabels, a Tap or "
@@ -402,9 +398,7 @@ class Distiller(keras.Model):
         deserialize = keras.saving.deserialize_keras_object
         for key in ("teacher", "student", "teacher_preprocess"):
             config[key] = deserialize(config[key])
-        config["distillation_losses"] = [
-            deserialize(loss) for loss in config["distillation_losses"]
-        ]
+        config["distillation_losses"] = [deserialize(loss) for loss in config["distillation_losses"]]
         distiller = cls(**config)
         distiller._has_teacher_weights = False
         return distiller
@@ -452,8 +446,7 @@ def _check_same(teacher_tensors, student_tensors, what, fix):
         return
     shapes = [tuple(t.shape) for t in teacher_tensors], [tuple(t.shape) for t in student_tensors]
     if len(shapes[0]) == len(shapes[1]) and all(
-        len(a) == len(b)
-        and all(m is None or n is None or m == n for m, n in zip(a, b, strict=True))
+        len(a) == len(b) and all(m is None or n is None or m == n for m, n in zip(a, b, strict=True))
         for a, b in zip(*shapes, strict=True)
     ):
         return

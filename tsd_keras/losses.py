@@ -187,9 +187,7 @@ class SoftLabels(DistillationTerm):
                 teacher, student = standardize(teacher), standardize(student)
             return _mean_over_features(divergence(teacher, student, self.temperature))
 
-        values = keras.tree.map_structure(
-            one_output, _float32(teacher_outputs), _float32(student_outputs)
-        )
+        values = keras.tree.map_structure(one_output, _float32(teacher_outputs), _float32(student_outputs))
         return sum(keras.tree.flatten(values))
 
     def get_config(self):

@@ -170,9 +170,7 @@ class _Graph:
         self._sources: dict = {}  # id of a tensor -> (operation, arguments) that gave it
         self._node_counts: dict = {}
         self.inputs = keras.tree.map_structure(
-            lambda tensor: keras.Input(
-                batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name
-            ),
+            lambda tensor: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name),
             model.inputs[0] if isinstance(model, keras.Sequential) else model.input,
         )
         self.output = self._run(model, self.inputs, prefix="")

@@ -131,9 +131,7 @@ def test_classify_prints_label_and_scores(classify):
     lines = result.stdout.splitlines()
     assert lines[0] == "Send 12 numbers."
     assert lines[1] == f"Label: {LABELS[scores.argmax()]}"
-    assert lines[2:] == [
-        f"  {label}: {score:.4f}" for label, score in zip(LABELS, scores, strict=True)
-    ]
+    assert lines[2:] == [f"  {label}: {score:.4f}" for label, score in zip(LABELS, scores, strict=True)]
 
 
 def test_classify_refuses_what_is_no_number(classify):

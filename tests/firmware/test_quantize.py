@@ -41,9 +41,7 @@ def pointer(array):
 def quantize(library, values, scale, zero_point):
     values = np.ascontiguousarray(values, "float32")
     result = np.empty(values.shape, "int8")
-    library.quantize(
-        pointer(values), ctypes.c_float(scale), zero_point, pointer(result), values.size
-    )
+    library.quantize(pointer(values), ctypes.c_float(scale), zero_point, pointer(result), values.size)
     return result
 
 

@@ -49,8 +49,7 @@ def test_the_compiled_goldens_and_labels_are_those_given(tmp_path):
 def test_the_array_is_constant_aligned_and_guarded():
     sources = micro.sources(sample())
     assert (
-        "alignas(16) const unsigned char tsd_wake_word_v2_model[333]"
-        in (sources["wake_word_v2_model.cpp"])
+        "alignas(16) const unsigned char tsd_wake_word_v2_model[333]" in (sources["wake_word_v2_model.cpp"])
     )
     for path, text in sources.items():
         if path.endswith(".h"):

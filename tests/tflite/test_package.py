@@ -61,9 +61,7 @@ def test_the_zip_is_the_library_folder(tmp_path):
         zipped = {name: archive.read(name) for name in archive.namelist()}
     folder = tmp_path / "arduino"
     assert zipped == {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }
     assert {name.split("/")[0] for name in zipped} == {"TSD_WakeWordV2"}
 
@@ -73,10 +71,7 @@ def test_the_same_firmware_gives_the_same_bytes(tmp_path):
         package.write(sample(), tmp_path / name)
     for path in (tmp_path / "a").rglob("*"):
         if path.is_file():
-            assert (
-                path.read_bytes()
-                == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
-            )
+            assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
     contents = {"b": b"2", "a": b"1"}
     archive = package.zip_archive(contents)
     assert archive == package.zip_archive(dict(reversed(contents.items())))

@@ -26,9 +26,7 @@ def image_model(name, channels, end="logits", dropout=0.0, batch_norm=True, size
     )
     x = layers.GlobalAveragePooling2D()(backbone(x))
     activation = None if end == "logits" else end
-    return keras.Model(
-        inputs, layers.Dense(CLASSES, activation=activation, name="head")(x), name=name
-    )
+    return keras.Model(inputs, layers.Dense(CLASSES, activation=activation, name="head")(x), name=name)
 
 
 def dense_model(name, units, end="logits", features=6):

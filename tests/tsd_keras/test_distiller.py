@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 from small_models import CLASSES, dense_model, image_model, images, vectors
 
-from tsd_keras import DenseKernel, Distiller, DistillationTerm, SoftLabels, Tap
+from tsd_keras import DenseKernel, DistillationTerm, Distiller, SoftLabels, Tap
 from tsd_keras.losses import kullback_leibler
 
 STAGE2 = "backbone/stage2_out"
@@ -68,11 +68,7 @@ def test_alpha_beta_and_gamma_are_plain_factors():
         feature_weight=2.5,
     )
     logs = distiller.evaluate(x, y, verbose=0, return_dict=True)
-    expected = (
-        0.2 * logs["student_loss"]
-        + 0.9 * logs["soft_labels_loss"]
-        + 2.5 * logs["tap_stage2_out_loss"]
-    )
+    expected = 0.2 * logs["student_loss"] + 0.9 * logs["soft_labels_loss"] + 2.5 * logs["tap_stage2_out_loss"]
     assert logs["loss"] == pytest.approx(expected, rel=1e-5)
 
 
@@ -95,9 +91,7 @@ def test_keras_s_own_losses_run_unchanged(loss):
     value = ours.evaluate(x, y, verbose=0, return_dict=True)["distillation_loss"]
     if getattr(loss, "teacher_layer_name", None):
         # Theirs runs the student again in training mode, here too; take inference mode's features.
-        taps = [
-            keras.Model(m.input, m.get_layer("stage1_out").output)(x) for m in (teacher, student)
-        ]
+        taps = [keras.Model(m.input, m.get_layer("stage1_out").output)(x) for m in (teacher, student)]
         expected = float(keras.ops.mean((taps[0] - taps[1]) ** 2))
     else:
         theirs = keras.distillation.Distiller(teacher, student, loss, name="theirs")
@@ -144,9 +138,7 @@ def test_models_that_cannot_be_compared_are_refused_with_the_fix():
     with pytest.raises(ValueError, match="outputs.*same classes"):
         Distiller(other, dense_model("s", 4), SoftLabels())
     with pytest.raises(ValueError, match="no layer 'teacher/stage_1_out'.*stage1_out"):
-        Distiller(
-            image_model("t", 4), image_model("s", 4), Tap("teacher/stage_1_out", "stage1_out")
-        )
+        Distiller(image_model("t", 4), image_model("s", 4), Tap("teacher/stage_1_out", "stage1_out"))
 
 
 # -- the faults of keras.distillation, mended -------------------------------------------------------
@@ -161,10 +153,7 @@ def test_fault_1_the_default_soft_loss_is_a_true_divergence():
         float(ours.compute_loss(teacher, student)), rel=1e-5
     )
     assert (
-        abs(
-            float(theirs.compute_loss(teacher + 5, student))
-            - float(theirs.compute_loss(teacher, student))
-        )
+        abs(float(theirs.compute_loss(teacher + 5, student)) - float(theirs.compute_loss(teacher, student)))
         > 1e-3
     )
 
@@ -204,9 +193,7 @@ def test_fault_2_the_layers_run_once_while_a_step_is_traced():
         x = Counting(4, name="counted")(inputs)
         return keras.Model(inputs, layers.Dense(CLASSES)(x), name=name)
 
-    distiller = compiled(
-        model("t"), model("s"), [SoftLabels(), Tap("counted", kernel=DenseKernel("linear"))]
-    )
+    distiller = compiled(model("t"), model("s"), [SoftLabels(), Tap("counted", kernel=DenseKernel("linear"))])
     distiller.run_eagerly = True
     if keras.backend.backend() == "jax":
         pytest.skip("JAX differentiates by tracing again")
@@ -262,9 +249,7 @@ def test_fault_4_sample_weights_apply_to_every_term(kind):
     teacher, student = dense_model("t", 8), dense_model("s", 4)
     whole = compiled(teacher, student, [loss], name="whole")
     half = compiled(teacher, student, [loss], name="half")
-    weighted = whole.evaluate(
-        x, y, batch_size=16, sample_weight=weight, verbose=0, return_dict=True
-    )
+    weighted = whole.evaluate(x, y, batch_size=16, sample_weight=weight, verbose=0, return_dict=True)
     expected = half.evaluate(x[:8], y[:8], batch_size=16, verbose=0, return_dict=True)
     for name in ("loss", "student_loss", "distillation_loss"):
         assert weighted[name] == pytest.approx(expected[name], rel=1e-5), name
@@ -311,9 +296,7 @@ def test_fault_5_files_of_the_distiller_do_not_hold_the_teacher(tmp_path):
     assert (6, 3) in shapes and (6, 400) not in shapes
     distiller.student.save(tmp_path / "student.keras")
     alone = keras.models.load_model(tmp_path / "student.keras")
-    np.testing.assert_allclose(
-        alone.predict(x, verbose=0), student.predict(x, verbose=0), rtol=1e-6
-    )
+    np.testing.assert_allclose(alone.predict(x, verbose=0), student.predict(x, verbose=0), rtol=1e-6)
 
 
 # -- what users of Keras expect ------------------------------------------------------------------
@@ -333,9 +316,7 @@ def test_saves_loads_and_wants_the_teacher_back(tmp_path):
     expected = distiller.evaluate(x, y, verbose=0, return_dict=True)
     distiller.save(tmp_path / "d.keras")
     loaded = keras.models.load_model(tmp_path / "d.keras")
-    np.testing.assert_allclose(
-        loaded.predict(x, verbose=0), student.predict(x, verbose=0), rtol=1e-6
-    )
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), student.predict(x, verbose=0), rtol=1e-6)
     with pytest.raises(ValueError, match="distiller.teacher = "):
         loaded.fit(x, y, verbose=0)
     loaded.teacher = teacher
@@ -467,9 +448,7 @@ def test_pydataset_tf_data_and_steps_per_execution_train_to_the_same_weights():
 
 def test_a_sequential_student_without_an_input_is_built_from_the_data():
     x, y = vectors()
-    student = keras.Sequential(
-        [layers.Dense(4, activation="relu", name="hidden"), layers.Dense(CLASSES)]
-    )
+    student = keras.Sequential([layers.Dense(4, activation="relu", name="hidden"), layers.Dense(CLASSES)])
     tap = Tap("hidden", kernel=DenseKernel("linear"))
     distiller = compiled(dense_model("t", 8), student, [SoftLabels(), tap])
     distiller.build((None, 6))

@@ -28,9 +28,7 @@ def per_sample(loss, teacher, student):
 def test_softmax_soft_labels_are_scipy_relative_entropy(temperature):
     teacher, student = logits(0), logits(1)
     value = per_sample(SoftLabels(temperature), teacher, student)
-    np.testing.assert_allclose(
-        value, reference_kl(teacher, student, temperature), rtol=1e-5, atol=1e-5
-    )
+    np.testing.assert_allclose(value, reference_kl(teacher, student, temperature), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("temperature", TEMPERATURES)

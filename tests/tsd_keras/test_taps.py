@@ -54,9 +54,7 @@ def closing(kind):
     elif kind == "operation":
         outputs = keras.ops.softmax(hidden)
     else:
-        outputs = keras.Sequential([keras.Input((5,)), layers.Dense(5, activation="softmax")])(
-            hidden
-        )
+        outputs = keras.Sequential([keras.Input((5,)), layers.Dense(5, activation="softmax")])(hidden)
     return keras.Model(inputs, outputs), activation
 
 
@@ -117,9 +115,7 @@ def test_a_layer_called_twice_is_tapped_at_its_first_call():
     shared = layers.Dense(6, name="shared")
     inputs = keras.Input((6,))
     model, (x, _) = keras.Model(inputs, shared(shared(inputs))), vectors()
-    np.testing.assert_allclose(
-        TappedModel(model, ["shared"])(x).taps["shared"], shared(x), rtol=1e-6
-    )
+    np.testing.assert_allclose(TappedModel(model, ["shared"])(x).taps["shared"], shared(x), rtol=1e-6)
 
 
 def test_a_missing_layer_is_answered_with_the_nearest_names():

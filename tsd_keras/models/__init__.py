@@ -10,7 +10,7 @@ from tsd_keras.models.resnet import resnet
 MODELS = {"resnet": resnet}
 
 
-def build(name: str, **arguments) -> keras.Model:
+def build(name: str, /, **arguments) -> keras.Model:
     """Builds a model of the zoo.
 
     Args:

@@ -61,6 +61,4 @@ def _block(x, width, stride, name, out):
 
 
 def _convolution(x, width, size, stride, name):
-    return layers.Conv2D(
-        width, size, stride, padding="same", kernel_initializer="he_normal", name=name
-    )(x)
+    return layers.Conv2D(width, size, stride, padding="same", kernel_initializer="he_normal", name=name)(x)

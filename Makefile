@@ -1,0 +1,41 @@
+# make demo | make test | make setup: each prepares .venv first and reuses what stands.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+.PHONY: setup demo test lint format lock clean
+
+setup: .venv/ready
+
+.venv/ready: requirements.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed. Install one, or: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+demo: setup
+	$(BIN)/python -m tsd_keras.distill --config configs/digits.yaml --workdir runs/digits
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Renews the exact versions from the ranges in pyproject.toml.
+lock:
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/python -m pip install --quiet pip-tools
+	.venv-lock/bin/pip-compile --quiet --extra test --strip-extras --upgrade --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	sed -E '/^tflite-micro==/s/ *(;.*)?$$/ ; sys_platform == "linux" and platform_machine == "x86_64"/' \
+		requirements.lock > requirements.txt
+	rm -rf .venv-lock requirements.lock
+
+clean:
+	rm -rf .venv .venv-lock runs build dist .pytest_cache .ruff_cache

@@ -1,0 +1,35 @@
+"""What the verbs share: one clear line for a fault, a traceback only for those who ask."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from tflite.errors import UserError
+
+
+def run(parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], None], arguments=None) -> int:
+    """Parses the arguments and runs a verb.
+
+    Returns:
+        The exit status: 0, 2 for a fault in what the user gave, 130 when interrupted.
+    """
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        main(options)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command continues where it stopped", file=sys.stderr)
+        return 130
+    except (UserError, OSError) as error:
+        if options.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def heading(text: str) -> None:
+    """A line that says which stage begins."""
+    print(f"\n== {text}", flush=True)

@@ -1,0 +1,183 @@
+"""`python -m tsd_keras.export`: a model becomes a verified flatbuffer and firmware."""
+
+import argparse
+import dataclasses
+import pathlib
+import sys
+
+from tflite.errors import UserError
+from tsd_keras import command_line
+
+GOLDENS = 8
+
+
+def parser() -> argparse.ArgumentParser:
+    """The verb's arguments."""
+    arguments = argparse.ArgumentParser(
+        prog="python -m tsd_keras.export",
+        description="Converts a model to int8, checks it on LiteRT and TFLM, and writes firmware.",
+    )
+    arguments.add_argument("--model", required=True, help=".keras, .h5 or .tflite file")
+    arguments.add_argument(
+        "--representative", help=".npz or .npy of training inputs, as the model receives them"
+    )
+    arguments.add_argument("--out", required=True, help="folder to write to")
+    arguments.add_argument(
+        "--micro", action="store_true", help="write an Arduino library and an ESP-IDF project"
+    )
+    arguments.add_argument("--quantize", default="int8", choices=("int8", "float32"))
+    arguments.add_argument("--name", help="name of the model; default: the file's")
+    arguments.add_argument("--labels", help="class names, separated by commas")
+    return arguments
+
+
+def main(options: argparse.Namespace) -> None:
+    """Runs the verb."""
+    path, out = pathlib.Path(options.model), pathlib.Path(options.out)
+    samples = None if options.representative is None else read_samples(options.representative)
+    layers = None
+    if path.suffix == ".tflite":
+        from tflite import graph
+
+        graph.read(path)
+        data = path.read_bytes()
+    else:
+        data, layers = _convert(path, samples, options.quantize)
+    labels = tuple(options.labels.split(",")) if options.labels else ()
+    name = options.name or path.stem
+    written = write(data, out, name, samples, labels, micro=options.micro, layers=layers)
+    for file in written:
+        print(f"wrote {file}")
+
+
+def _convert(path, samples, quantize):
+    import os
+
+    # The converter is TensorFlow's; this is a process of its own, so nothing else minds.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    from tflite import convert
+    from tsd_keras.loading import load_model
+
+    if quantize == "int8" and samples is None:
+        raise UserError(
+            "int8 needs --representative FILE.npz: some hundred inputs from the training set, as the model "
+            "receives them."
+        )
+    model = load_model(path)
+    return convert.convert(model, quantize, samples), [layer.name for layer in model.layers]
+
+
+def read_samples(path: str):
+    """The inputs in a `.npy` file, or in a `.npz` under `x`, `x_train` or its only name.
+
+    Raises:
+        UserError: If they cannot be read or are no finite numbers.
+    """
+    import zipfile
+
+    import numpy as np
+
+    try:
+        found = np.load(path, allow_pickle=False)
+        if hasattr(found, "files"):
+            names = [name for name in ("x", "x_train") if name in found.files] or found.files
+            if len(names) == 0 or (names == found.files and len(names) > 1):
+                raise UserError(
+                    f"--representative {path} has the arrays {found.files}; name the inputs x or x_train."
+                )
+            found = found[names[0]]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"--representative {path} cannot be read: {error}") from error
+    if found.dtype.kind not in "uif" or found.ndim < 2 or len(found) == 0 or not np.isfinite(found).all():
+        raise UserError(
+            f"--representative {path} holds {found.dtype} values of shape {found.shape}; give finite numbers "
+            "(samples, ...)."
+        )
+    return found.astype("float32")
+
+
+def write(
+    data: bytes, out: pathlib.Path, name, samples, labels, micro: bool, layers=None
+) -> list[pathlib.Path]:
+    """Checks a flatbuffer on the engines that are here and writes it, and firmware if asked for.
+
+    Args:
+        data: The flatbuffer.
+        out: Folder to write to.
+        name: Name of the model.
+        samples: Real inputs `(n, ...)` float32, or `None` for seeded random ones.
+        labels: Class names, or empty.
+        micro: Whether to write firmware.
+        layers: Names of the Keras layers, where known, for messages.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: If TFLM lacks an operator, or anything else stands in the way. Nothing is written
+            before all checks have passed.
+    """
+    from tflite import engines, files, footprint, graph, operators, package, parity
+    from tflite import micro as micro_module
+
+    read = graph.read(data)
+    if micro:
+        operators.check(read, layers)
+    opened = {engine: engines.open_engine(data, engine) for engine in engines.available()}
+    reference = opened.get("tflm") or opened["litert"]
+    inputs = reference.input.quantize(_inputs(reference, samples))
+    outputs = {engine: one.run(inputs[:256]) for engine, one in opened.items()}
+    facts = {
+        "name": name,
+        "macs": footprint.macs(read),
+        "parameters": footprint.parameters(read),
+        "bytes": len(data),
+    }
+    if len(opened) == 2:
+        facts["parity"] = dataclasses.asdict(parity.compare(outputs["tflm"], outputs["litert"]))
+    firmware = None
+    if micro:
+        arena = footprint.arena(data)
+        facts["arena"] = dataclasses.asdict(arena) | {"recommended_bytes": arena.recommended_bytes}
+        firmware = micro_module.Firmware(
+            name=name,
+            model=data,
+            graph=read,
+            resolver_methods=operators.resolver_methods(read),
+            arena=arena,
+            golden_inputs=inputs[:GOLDENS],
+            golden_outputs=outputs[reference.name][:GOLDENS],
+            labels=labels,
+            reference="TensorFlow Lite Micro's reference kernels" if reference.name == "tflm" else "LiteRT",
+        )
+    for key, value in facts.items():
+        print(f"{key:11} {value}")
+    written = [files.write_bytes(out / f"{name}.tflite", data)]
+    if firmware is not None:
+        written += package.write(firmware, out / "firmware")
+    checksums = {str(path.relative_to(out)): files.sha256(path) for path in written}
+    return [*written, files.write_json(out / "export.json", facts | {"sha256": checksums})]
+
+
+def _inputs(engine, samples):
+    """Real inputs, at least as many as there are goldens; random ones where none are given."""
+    import numpy as np
+
+    if samples is None:
+        rng = np.random.default_rng(0)
+        raw = rng.integers(-128, 128, (32, *engine.input.shape[1:]))
+        return engine.input.dequantize(raw)
+    if len(samples) < GOLDENS:
+        samples = np.concatenate([samples] * GOLDENS)[:GOLDENS]
+    if samples.shape[1:] != engine.input.shape[1:]:
+        raise UserError(
+            f"The representative samples have the shape {samples.shape[1:]}, the model takes "
+            f"{engine.input.shape[1:]}."
+        )
+    return samples
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(parser(), main))

@@ -1,0 +1,114 @@
+"""Trains a model, or a student under its Distiller, as a config says."""
+
+import pathlib
+
+import keras
+import numpy as np
+
+from tflite.errors import UserError
+from tsd_keras import config as configs
+from tsd_keras.data import Dataset
+from tsd_keras.data.batches import Batches
+from tsd_keras.dense_kernel import DenseKernel
+from tsd_keras.distiller import Distiller
+from tsd_keras.losses import SoftLabels
+from tsd_keras.taps import Tap
+
+
+def reproducible(seed: int) -> None:
+    """Seeds all generators, and has TensorFlow add in a fixed order."""
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def optimizer(training: configs.Training, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """The optimizer with its schedule: linear rise, then a cosine to one percent of the peak."""
+    rate = training.learning_rate
+    if training.schedule == "cosine":
+        warmup = min(training.warmup_epochs, training.epochs - 1) * steps_per_epoch
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.01 * rate if warmup else rate,
+            decay_steps=training.epochs * steps_per_epoch - warmup,
+            alpha=0.01,
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    if training.optimizer == "adam":
+        return keras.optimizers.Adam(rate)
+    if training.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=training.weight_decay)
+    decay = training.weight_decay or None
+    return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
+
+
+def distiller(teacher: keras.Model, student: keras.Model, config: configs.Config) -> Distiller:
+    """The Distiller that a config's `distillation` and `teacher.preprocess` describe."""
+    section = config.distillation
+    losses = [SoftLabels(**section.soft_labels.model_dump())] if section.soft_label_weight else []
+    for tap in section.taps:
+        kernel = DenseKernel(tap.transformation, tap.loss, tap.projection_variance)
+        losses.append(Tap(tap.teacher, tap.student, kernel))
+    try:
+        return Distiller(
+            teacher,
+            student,
+            losses,
+            student_loss_weight=section.hard_label_weight,
+            soft_label_weight=section.soft_label_weight,
+            feature_weight=section.feature_weight,
+            teacher_preprocess=preprocessing(config),
+        )
+    except ValueError as error:
+        raise UserError(f"distillation: {error}") from error
+
+
+def preprocessing(config: configs.Config) -> keras.layers.Layer | None:
+    """The layer between the student's input and the teacher's, `None` for the identity."""
+    section = config.teacher.preprocess
+    if (section.scale, section.offset) == (1.0, 0.0):
+        return None
+    return keras.layers.Rescaling(section.scale, section.offset)
+
+
+def fit(
+    model: keras.Model,
+    data: Dataset,
+    training: configs.Training,
+    seed: int,
+    backup: pathlib.Path,
+    verbose: str | int = "auto",
+) -> dict[str, list[float]]:
+    """Compiles and trains on the training split, watched on the validation split.
+
+    Args:
+        model: A classifier that ends in logits, or a Distiller of one.
+        data: The data.
+        training: Length, rate, augmentation.
+        seed: Seed of shuffling and augmentation.
+        backup: Folder that keeps the state between epochs; a training that finds one continues.
+        verbose: As in `keras.Model.fit`.
+
+    Returns:
+        The history of all logs.
+    """
+    batches = Batches(
+        data.x_train, data.y_train, data.classes, training.batch_size, seed, training.augmentation
+    )
+    model.compile(
+        optimizer(training, len(batches)),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    labels = np.eye(data.classes, dtype="float32")[data.y_validation]
+    history = model.fit(
+        batches,
+        epochs=training.epochs,
+        validation_data=(data.x_validation, labels),
+        callbacks=[keras.callbacks.BackupAndRestore(backup), batches.clock],
+        shuffle=False,
+        verbose=verbose,
+    )
+    return history.history
