@@ -132,9 +132,10 @@ class Pipeline:
         from tflite import files
         from tsd_keras import training
 
-        backup = self.workdir / ".backup" / name
+        # Named after the stage's inputs, so that a changed config does not continue an old training.
+        backup = self.workdir / ".backup" / f"{name}-{self.stages.fingerprint[:12]}"
         with files.explained(backup):
-            backup.mkdir(parents=True, exist_ok=True)
+            backup.parent.mkdir(parents=True, exist_ok=True)
         history = training.fit(trained, self.data, section, self.config.seed, backup)
         with files.replaced_file(self.workdir / f"{name}.keras") as path:
             kept.save(path)

@@ -21,6 +21,7 @@ class Stages:
     def __init__(self, workdir: pathlib.Path, force: bool = False):
         self.workdir = workdir
         self._force = force
+        self.fingerprint = ""  # of the stage at work
         self._records = {}
         record = workdir / _RECORD
         if record.is_file():
@@ -45,6 +46,7 @@ class Stages:
         if not self._force and self._is_done(name, fingerprint, outputs):
             print("   (stands; nothing changed)", flush=True)
             return False
+        self.fingerprint = fingerprint
         work()
         self._records[name] = {
             "inputs": fingerprint,

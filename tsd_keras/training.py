@@ -5,6 +5,7 @@ import pathlib
 import keras
 import numpy as np
 
+from tflite import files
 from tflite.errors import UserError
 from tsd_keras import config as configs
 from tsd_keras.data import Dataset
@@ -13,6 +14,24 @@ from tsd_keras.dense_kernel import DenseKernel
 from tsd_keras.distiller import Distiller
 from tsd_keras.losses import SoftLabels
 from tsd_keras.taps import Tap
+
+
+class _Backup(keras.callbacks.BackupAndRestore):
+    """Keras's, with weights and epoch replaced together: a kill while saving leaves the last pair."""
+
+    def __init__(self, folder: pathlib.Path):
+        super().__init__(folder)
+        self._folder = folder
+
+    def _save_model(self):
+        with files.new_directory(self._folder) as temporary:
+            self._point_to(temporary)
+            super()._save_model()
+        self._point_to(self._folder)
+
+    def _point_to(self, folder):
+        self._weights_path = str(folder / pathlib.Path(self._weights_path).name)
+        self._training_metadata_path = str(folder / pathlib.Path(self._training_metadata_path).name)
 
 
 def reproducible(seed: int) -> None:
@@ -107,7 +126,7 @@ def fit(
         batches,
         epochs=training.epochs,
         validation_data=(data.x_validation, labels),
-        callbacks=[keras.callbacks.BackupAndRestore(backup), batches.clock],
+        callbacks=[_Backup(backup), batches.clock],
         shuffle=False,
         verbose=verbose,
     )

@@ -1,0 +1,48 @@
+import pathlib
+
+import pytest
+
+from tflite.errors import UserError
+from tsd_keras import config
+
+CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_config_loads_and_begins_with_its_command(path):
+    config.load(path)
+    first = path.read_text().splitlines()[0]
+    assert first.startswith("# python -m tsd_keras.distill --config configs/" + path.name)
+
+
+def test_overrides_reach_nested_keys():
+    loaded = config.load(CONFIGS[0], ["training.epochs=3", "data.path=a.npz", "teacher.widths=[4, 8]"])
+    assert (loaded.training.epochs, loaded.data.path, loaded.teacher.widths) == (3, "a.npz", [4, 8])
+
+
+@pytest.mark.parametrize(
+    "override, fault",
+    [
+        ("training.epoch=3", "training.epoch: unknown key; did you mean 'epochs'"),
+        ("trainning.epochs=3", "trainning: unknown key; did you mean 'training'"),
+        ("training.epochs=many", "training.epochs: .*found 'many'"),
+        ("training.epochs=0", "training.epochs: .*greater than or equal to 1"),
+        ("training.learning_rate=-1", "training.learning_rate"),
+        ("distillation.hard_label_weight=2", "hard_label_weight: .*less than or equal to 1"),
+        ("distillation.soft_labels.kind=soft", "soft_labels.kind: .*'softmax'"),
+        ("epochs", "write --set"),
+        ("seed.x=1", "seed is a value, not a section|seed"),
+    ],
+)
+def test_faults_name_the_key_and_the_fix(override, fault):
+    with pytest.raises(UserError, match=fault):
+        config.load(CONFIGS[-1], [override] if override != "seed.x=1" else ["seed=1", override])
+
+
+def test_files_that_are_no_configs_are_refused(tmp_path):
+    for text, fault in [("a: [", "no valid YAML"), ("- a", "keys and values"), ("seed: 1\nseed: 2", "twice")]:
+        (tmp_path / "c.yaml").write_text(text)
+        with pytest.raises(UserError, match=fault):
+            config.load(tmp_path / "c.yaml")
+    with pytest.raises(UserError, match="cannot be read"):
+        config.load(tmp_path / "missing.yaml")

@@ -1,0 +1,145 @@
+"""The verbs as a user runs them, in processes of their own."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from tflite import engines, files
+
+ROOT = pathlib.Path(__file__).parents[2]
+SHORT = ["teacher.training.epochs=2", "training.epochs=3", "teacher.widths=[4, 8]", "student.widths=[2, 4]"]
+TAPS = "distillation.taps=[{teacher: stage2_out, student: stage2_out}]"
+
+
+def environment():
+    return os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
+
+
+def verb(name, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", f"tsd_keras.{name}", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+
+
+def distill_arguments(workdir, *overrides):
+    settings = [word for value in (*SHORT, TAPS, *overrides) for word in ("--set", value)]
+    return ["--config", ROOT / "configs/digits.yaml", "--workdir", workdir, *settings]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    done = verb("distill", *distill_arguments(workdir))
+    assert done.returncode == 0, done.stderr
+    return workdir, done
+
+
+def test_metrics_and_manifest_are_complete(run):
+    workdir, done = run
+    metrics = json.loads((workdir / "metrics.json").read_text())
+    assert metrics["schema"] == 1 and set(metrics["models"]) == {"teacher", "baseline", "student"}
+    for name, row in metrics["models"].items():
+        assert row["bytes"] == (workdir / f"{name}.tflite").stat().st_size
+        assert row["macs"] > 0 and row["arena_bytes"] > 0 and 0 <= row["float"]["accuracy"] <= 1
+        for engine in engines.available():
+            assert 0 <= row[engine]["accuracy"] <= 1
+    manifest = json.loads((workdir / "manifest.json").read_text())
+    assert manifest["config"]["training"]["epochs"] == 3
+    for path, checksum in manifest["sha256"].items():
+        assert files.sha256(workdir / path) == checksum, path
+    assert {"student.tflite", "metrics.json", "student.keras"} <= set(manifest["sha256"])
+    assert "== Firmware" in done.stdout and "TFLM int8" in done.stdout
+
+
+def test_stages_that_stand_are_not_repeated_and_edited_ones_are(run):
+    workdir, _ = run
+    before = (workdir / "student.keras").stat().st_mtime_ns
+    again = verb("distill", *distill_arguments(workdir))
+    assert again.returncode == 0 and again.stdout.count("nothing changed") == 8
+    assert (workdir / "student.keras").stat().st_mtime_ns == before
+    (workdir / "metrics.json").write_text("{}")
+    mended = verb("distill", *distill_arguments(workdir))
+    assert mended.returncode == 0 and mended.stdout.count("nothing changed") == 7
+    assert json.loads((workdir / "metrics.json").read_text())["schema"] == 1
+
+
+def test_an_interrupted_run_ends_in_the_same_bytes(run, tmp_path):
+    workdir, _ = run
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tsd_keras.distill", *map(str, distill_arguments(tmp_path))],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 300
+    while (
+        not list(tmp_path.glob(".backup/student-*/latest.weights.h5"))
+        and process.poll() is None
+        and time.monotonic() < deadline
+    ):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "metrics.json").exists()
+    assert verb("distill", *distill_arguments(tmp_path)).returncode == 0
+    for name in ("teacher", "baseline", "student"):
+        assert files.sha256(tmp_path / f"{name}.tflite") == files.sha256(workdir / f"{name}.tflite")
+
+
+def test_export_writes_firmware_for_a_model_made_elsewhere(tmp_path):
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(4, activation="relu"), layers.Dense(3)])
+    model.save(tmp_path / "mine.keras")
+    np.savez(tmp_path / "data.npz", x=np.random.default_rng(0).normal(size=(50, 6)))
+    arguments = ["--model", tmp_path / "mine.keras", "--representative", tmp_path / "data.npz", "--micro"]
+    done = verb("export", *arguments, "--out", tmp_path / "out", "--labels", "a,b,c")
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "out/firmware/arduino").glob("*/library.properties"))
+    assert list((tmp_path / "out/firmware").glob("*.zip"))
+    # Its own .tflite enters as well as any other.
+    again = verb("export", "--model", tmp_path / "out/mine.tflite", "--micro", "--out", tmp_path / "out2")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "out2/mine.tflite").read_bytes() == (tmp_path / "out/mine.tflite").read_bytes()
+
+
+def test_bad_input_is_one_clear_line_and_status_2(tmp_path):
+    (tmp_path / "broken.tflite").write_bytes(b"TFL3" * 10)
+    (tmp_path / "file").write_text("")
+    np.savez(tmp_path / "d.npz", x=np.zeros((10, 6), "float32"))
+    keras.Sequential([keras.Input((6,)), layers.Dense(3)]).save(tmp_path / "m.keras")
+    config = ["--config", ROOT / "configs/digits.yaml"]
+    export = ["--model", tmp_path / "m.keras", "--representative", tmp_path / "d.npz"]
+    for name, arguments, fault in [
+        (
+            "distill",
+            [*config, "--workdir", tmp_path / "r", "--set", "trainin.epochs=1"],
+            "did you mean 'training'",
+        ),
+        ("distill", ["--config", "missing.yaml", "--workdir", tmp_path / "r"], "cannot be read"),
+        ("distill", [*config, "--workdir", tmp_path / "file" / "r"], "not a folder|in the way"),
+        (
+            "export",
+            ["--model", tmp_path / "broken.tflite", "--micro", "--out", tmp_path / "o"],
+            "truncated or corrupt",
+        ),
+        ("export", ["--model", tmp_path / "m.keras", "--out", tmp_path / "o"], "--representative"),
+        ("export", [*export, "--out", tmp_path / "file" / "o"], "not a folder|in the way"),
+    ]:
+        done = verb(name, *arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1 and "Traceback" not in done.stderr
+        assert re.search(fault, done.stderr), done.stderr
+    assert not (tmp_path / "o").exists() and not (tmp_path / "r").exists()
