@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: setup demo test lint format lock clean
+.PHONY: setup demo test lint format lock clean bazel-test
 
 setup: .venv/ready
 
@@ -39,3 +39,8 @@ lock:
 
 clean:
 	rm -rf .venv .venv-lock runs build dist .pytest_cache .ruff_cache
+
+# The same tests as Bazel targets, one a file; needs a bazel on the PATH.
+bazel-test: setup
+	bazel --output_user_root="$(CURDIR)/.bazel" test //... --test_env=PATH="$(CURDIR)/$(BIN):/usr/bin:/bin" \
+		--local_test_jobs=2

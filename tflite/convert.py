@@ -88,7 +88,8 @@ def _convert(model, shape, quantize, calibration) -> bytes:
     signature = tf.TensorSpec((1, *shape), "float32", name="input")
     function = tf.function(predict, autograph=False).get_concrete_function(signature)
     frozen = convert_variables_to_constants_v2(function)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+    with _quiet():
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
     if quantize == "int8":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([row[None]] for row in calibration)

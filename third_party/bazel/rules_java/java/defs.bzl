@@ -1,0 +1,8 @@
+"""Bazel 4 has these rules built in."""
+
+java_binary = native.java_binary
+java_import = native.java_import
+java_library = native.java_library
+java_test = native.java_test
+java_toolchain = native.java_toolchain
+java_runtime = native.java_runtime
