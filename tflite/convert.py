@@ -1,6 +1,5 @@
 """Keras model to TFLite flatbuffer: full integer or float, fixed batch of one, builtin operators."""
 
-import contextlib
 import os
 import pathlib
 import re
@@ -8,10 +7,10 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 
+from tflite import quiet
 from tflite.errors import UserError
 
 QUANTIZATIONS = ("int8", "float32")
@@ -88,19 +87,20 @@ def _convert(model, shape, quantize, calibration) -> bytes:
     signature = tf.TensorSpec((1, *shape), "float32", name="input")
     function = tf.function(predict, autograph=False).get_concrete_function(signature)
     frozen = convert_variables_to_constants_v2(function)
-    with _quiet():
+    with quiet.native_logs():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
     if quantize == "int8":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([row[None]] for row in calibration)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
-    try:
-        with _quiet(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with quiet.native_logs(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
             return converter.convert()
-    except Exception as error:
-        raise UserError(_explain(str(error), frozen.graph.as_graph_def())) from error
+        except Exception as error:
+            refusal = error
+    raise UserError(_explain(str(refusal), frozen.graph.as_graph_def())) from refusal
 
 
 def _explain(message: str, graph_def) -> str:
@@ -155,20 +155,6 @@ def _main(folder: str, quantize: str) -> int:
         return 2
     (path / "model.tflite").write_bytes(data)
     return 0
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences the converter's C++ logs, which go past Python to the file descriptor."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 if __name__ == "__main__":

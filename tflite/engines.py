@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tflite import graph as graph_module
+from tflite import quiet
 from tflite.errors import UserError
 from tflite.graph import Graph, Tensor
 
@@ -109,7 +110,8 @@ def open_engine(model: str | os.PathLike | bytes, name: str) -> Engine:
     data = graph_module.load_bytes(model)
     graph = graph_module.read(model)
     _one_of_each(graph)
-    infer = {"litert": _litert, "tflm": _tflm}[name](data)
+    with quiet.native_logs():
+        infer = {"litert": _litert, "tflm": _tflm}[name](data)
     return Engine(name, tensor_info(graph.input), tensor_info(graph.output), infer)
 
 
@@ -126,7 +128,8 @@ def available() -> tuple[str, ...]:
     names = []
     for name, load in (("litert", _litert_class), ("tflm", _tflm_runtime)):
         try:
-            load()
+            with quiet.native_logs():
+                load()
         except EngineUnavailable:
             continue
         names.append(name)

@@ -1,10 +1,15 @@
 """TSD-Keras: teach a small network with a big one, and run it on a microcontroller."""
 
-from tsd_keras.dense_kernel import DenseKernel
-from tsd_keras.distiller import Distiller
-from tsd_keras.losses import DistillationTerm, SoftLabels
-from tsd_keras.taps import Tap
+import sys
 
 __version__ = "0.1.0"
+
+# While Python looks for the verb of `python -m tsd_keras.<verb>`, `sys.argv[0]` is "-m": a verb loads
+# what it needs itself, so that `--help` does not wait for Keras.
+if sys.argv[:1] != ["-m"]:
+    from tsd_keras.dense_kernel import DenseKernel
+    from tsd_keras.distiller import Distiller
+    from tsd_keras.losses import DistillationTerm, SoftLabels
+    from tsd_keras.taps import Tap
 
 __all__ = ["DenseKernel", "DistillationTerm", "Distiller", "SoftLabels", "Tap", "__version__"]

@@ -22,12 +22,26 @@ def run(parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], No
     except KeyboardInterrupt:
         print("\ninterrupted; the same command continues where it stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): no fault of anyone's, and nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (UserError, OSError) as error:
         if options.debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def start_keras() -> None:
+    """Loads Keras and its backend, whose C++ side would announce itself on the screen."""
+    from tflite import quiet
+
+    with quiet.native_logs():
+        import keras
+
+        keras.ops.zeros(())  # the first operation looks for devices
 
 
 def heading(text: str) -> None:

@@ -33,6 +33,7 @@ def main(options: argparse.Namespace) -> None:
 
     settings = config.load(options.config, options.set)
     workdir = pathlib.Path(options.workdir)
+    command_line.start_keras()
     pipeline = Pipeline(settings, stages.Stages(workdir, options.force))
     pipeline.train()
     pipeline.convert()

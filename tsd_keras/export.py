@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import pathlib
 import sys
+from collections import Counter
 
 from tflite.errors import UserError
 from tsd_keras import command_line
@@ -46,8 +47,14 @@ def main(options: argparse.Namespace) -> None:
     labels = tuple(options.labels.split(",")) if options.labels else ()
     name = options.name or path.stem
     written = write(data, out, name, samples, labels, micro=options.micro, layers=layers)
-    for file in written:
-        print(f"wrote {file}")
+    for place, count in Counter(_place(file.relative_to(out)) for file in written).items():
+        print(f"wrote {out / place}" + (f" ({count} files)" if count > 1 else ""))
+
+
+def _place(path: pathlib.PurePath) -> pathlib.PurePath:
+    """Where a user looks for a file: the project's folder for those of a firmware project."""
+    depth = {"arduino": 3, "esp_idf": 2}.get(path.parts[1] if len(path.parts) > 1 else "", len(path.parts))
+    return pathlib.PurePath(*path.parts[:depth])
 
 
 def _convert(path, samples, quantize):
@@ -55,14 +62,15 @@ def _convert(path, samples, quantize):
 
     # The converter is TensorFlow's; this is a process of its own, so nothing else minds.
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    from tflite import convert
-    from tsd_keras.loading import load_model
-
     if quantize == "int8" and samples is None:
         raise UserError(
             "int8 needs --representative FILE.npz: some hundred inputs from the training set, as the model "
             "receives them."
         )
+    command_line.start_keras()
+    from tflite import convert
+    from tsd_keras.loading import load_model
+
     model = load_model(path)
     return convert.convert(model, quantize, samples), [layer.name for layer in model.layers]
 
@@ -152,13 +160,27 @@ def write(
             labels=labels,
             reference="TensorFlow Lite Micro's reference kernels" if reference.name == "tflm" else "LiteRT",
         )
-    for key, value in facts.items():
-        print(f"{key:11} {value}")
+    _print(facts)
     written = [files.write_bytes(out / f"{name}.tflite", data)]
     if firmware is not None:
         written += package.write(firmware, out / "firmware")
     checksums = {str(path.relative_to(out)): files.sha256(path) for path in written}
     return [*written, files.write_json(out / "export.json", facts | {"sha256": checksums})]
+
+
+def _print(facts: dict):
+    for key in ("macs", "parameters", "bytes"):
+        print(f"{key:11}{facts[key]:,}")
+    if parity := facts.get("parity"):
+        print(
+            f"{'parity':11}LiteRT against TFLM on {parity['samples']} samples: largest difference "
+            f"{parity['largest_difference']} LSB, {parity['differing_predictions']} other predictions"
+        )
+    if arena := facts.get("arena"):
+        print(
+            f"{'arena':11}{arena['recommended_bytes']:,} bytes: {arena['required_bytes']:,} "
+            f"({arena['method']}) and {arena['margin_bytes']:,} as a margin"
+        )
 
 
 def _inputs(engine, samples):
