@@ -135,7 +135,7 @@ def test_esp_idf_project_pins_its_components():
     assert manifest["dependencies"] == {
         "idf": ">=5.1",
         "espressif/esp-tflite-micro": "~1.4",
-        "espressif/esp-nn": "^1.2",
+        "espressif/esp-nn": "^1.1",
     }
     sources = contents["main/CMakeLists.txt"].decode()
     for path in contents:
