@@ -20,7 +20,7 @@ import sys
 
 import numpy as np
 
-from tsd_keras.distill import versions
+from tsd_keras.versions import versions
 
 FIXED = {
     "balance": "fixed",
@@ -118,13 +118,14 @@ def _launch(options, method, seed):
 def run_one(options, method: str, seed: int) -> None:
     """Trains one method with one seed, tests it once and writes its result."""
     from tflite import files
-    from tsd_keras import config, distill, evaluation, stages, training
+    from tsd_keras import config, evaluation, stages, training
+    from tsd_keras import pipeline as pipelines
 
     settings = METHODS.get(method) or {}
     overrides = [f"distillation.{key}={value}" for key, value in settings.items()]
     loaded = config.load(options.config, [*options.set, f"seed={seed}", *overrides])
     folder = _result(options, method, seed).parent
-    pipeline = distill.Pipeline(loaded, stages.Stages(folder))
+    pipeline = pipelines.Pipeline(loaded, stages.Stages(folder))
     if method == "teacher":
         pipeline.train_teacher()
         model = pipeline.model("teacher")

@@ -16,7 +16,7 @@ import sys
 
 import numpy as np
 
-from tsd_keras.distill import versions
+from tsd_keras.versions import versions
 
 
 def main():

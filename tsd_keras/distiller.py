@@ -7,92 +7,9 @@ from collections import Counter
 import keras
 from keras import ops
 
-from tsd_keras.losses import DistillationTerm
-from tsd_keras.taps import Tap, TappedModel, unwrap
-
-
-class _Mean(keras.losses.Loss):
-    """Keras's own reduction (sample weights, batch size, replicas) of values already computed."""
-
-    def call(self, y_true, y_pred):
-        return y_pred
-
-
-def _reduce(values, sample_weight=None):
-    return _Mean(name="mean")(values, values, sample_weight)
-
-
-class _Teacher:
-    """The teacher as the training step uses it: never trained, its variables part of the state.
-
-    A plain object, so that Keras neither counts the teacher's weights as the Distiller's, nor saves
-    them with it, nor is `teacher.trainable` touched.
-    """
-
-    def __init__(self, model, paths, preprocess):
-        self.model = model
-        self.preprocess = preprocess
-        self.tapped = TappedModel(model, paths, role="teacher")
-
-    @property
-    def variables(self):
-        """Every variable of the teacher and of its preprocessing."""
-        variables = list(self.model.variables)
-        if isinstance(self.preprocess, keras.layers.Layer):
-            variables += self.preprocess.variables
-        return variables
-
-    def __call__(self, x):
-        """The teacher's `Pass` in inference mode, without gradients."""
-        if self.preprocess is not None:
-            x = self.preprocess(x)
-        return keras.tree.map_structure(ops.stop_gradient, self.tapped(x, training=False))
-
-
-class _Term:
-    """One entry of `distillation_losses`: what it compares, its weight and its metric."""
-
-    def __init__(self, loss, weight, name):
-        self.loss = loss
-        self.weight = weight
-        self.name = name
-        self.tracker = keras.metrics.Mean(name=f"{name}_loss")
-        if isinstance(loss, Tap):
-            self.teacher_path, self.student_path = loss.teacher, loss.student
-        else:
-            self.teacher_path = getattr(loss, "teacher_layer_name", None)
-            self.student_path = getattr(loss, "student_layer_name", None)
-
-    def __call__(self, teacher, student, labels, sample_weight):
-        """Values of shape `(batch,)` (a scalar from a loss that knows no samples), and weights."""
-        ours = isinstance(self.loss, DistillationTerm)
-        whole = "logits" if ours else "output"
-        teacher_outputs, student_outputs = (
-            one.taps[path] if path else unwrap(getattr(one, whole))
-            for one, path in ((teacher, self.teacher_path), (student, self.student_path))
-        )
-        self.loss.validate_outputs(teacher_outputs, student_outputs)
-        if ours:
-            return self.loss.per_sample(teacher_outputs, student_outputs, labels=labels)
-        teacher_outputs, student_outputs = keras.tree.map_structure(
-            lambda tensor: ops.cast(tensor, "float32"), (teacher_outputs, student_outputs)
-        )
-        if sample_weight is None:
-            return self._scalar(teacher_outputs, student_outputs)
-        return ops.vectorized_map(self._one_sample, (teacher_outputs, student_outputs))
-
-    def _one_sample(self, outputs):
-        return self._scalar(*keras.tree.map_structure(lambda row: ops.expand_dims(row, 0), outputs))
-
-    def _scalar(self, teacher_outputs, student_outputs):
-        value = self.loss.compute_loss(teacher_outputs, student_outputs)
-        if len(value.shape) > 0:
-            raise ValueError(
-                f"Distillation loss {type(self.loss).__name__} returned a tensor of shape "
-                f"{tuple(value.shape)}; compute_loss() must return a scalar. For one value per sample, "
-                "subclass tsd_keras.losses.DistillationTerm and write per_sample()."
-            )
-        return value
+from tsd_keras.taps import Tap, TappedModel
+from tsd_keras.teacher import LiveTeacher
+from tsd_keras.terms import Term, reduced, unscaled
 
 
 @keras.saving.register_keras_serializable("tsd_keras")
@@ -207,7 +124,7 @@ class Distiller(keras.Model):
             name = getattr(loss, "name", None) or _snake_case(type(loss).__name__)
             names[name] += 1
             name = name if names[name] == 1 else f"{name}_{names[name]}"
-            yield _Term(loss, weight * self._share(loss), name)
+            yield Term(loss, weight * self._share(loss), name)
 
     def _share(self, loss):
         """What multiplies a loss's own weight: Keras's `1 - alpha`, or TSD's beta or gamma."""
@@ -220,7 +137,7 @@ class Distiller(keras.Model):
 
     def _connect_teacher(self, teacher):
         paths = [term.teacher_path for term in self._terms if term.teacher_path]
-        frozen = _Teacher(teacher, list(dict.fromkeys(paths)), self.teacher_preprocess)
+        frozen = LiveTeacher(teacher, list(dict.fromkeys(paths)), self.teacher_preprocess)
         for term in self._terms:
             term.loss.validate_model_compatibility(teacher, self.student)
         return frozen
@@ -313,18 +230,18 @@ class Distiller(keras.Model):
         if any(term.weight for term in self._terms):
             teacher = self._frozen(x)
             for term, own_weight in zip(self._terms, self.distillation_loss_weights, strict=True):
-                value = _reduce(term(teacher, student, y, weights), weights)
-                term.tracker.update_state(_unscaled(value), sample_weight=batch)
+                value = reduced(term(teacher, student, y, weights), weights)
+                term.tracker.update_state(unscaled(value), sample_weight=batch)
                 soft = soft + own_weight * value
                 total = total + term.weight * value
         for extra in self.losses:
-            total = total + _reduce(ops.cast(extra, "float32"))
+            total = total + reduced(ops.cast(extra, "float32"))
         for tracker, value in (
             (self.student_loss_tracker, hard),
             (self.distillation_loss_tracker, soft),
             (self.total_loss_tracker, total),
         ):
-            tracker.update_state(_unscaled(value), sample_weight=batch)
+            tracker.update_state(unscaled(value), sample_weight=batch)
         return total
 
     def _student_pass(self, x, y_pred, training):
@@ -472,8 +389,3 @@ def _one_weight_per_sample(sample_weight):
         return ops.mean(weight, axis=axes) if axes else weight
 
     return sum(per_sample(weight) for weight in weights) / len(weights)
-
-
-def _unscaled(value):
-    """A loss as on one device: Keras divides every loss by the number of replicas."""
-    return value / _reduce(ops.ones((1,)))

@@ -1,0 +1,25 @@
+"""Every knob of an experiment, once: name, type, bounds, default and meaning."""
+
+from tsd_keras.config.data import Data
+from tsd_keras.config.deployment import Convert, Firmware
+from tsd_keras.config.distillation import Distillation, SoftLabelsSection, TapSection
+from tsd_keras.config.experiment import Config
+from tsd_keras.config.models import Preprocess, Student, Teacher
+from tsd_keras.config.training import Augmentation, Training
+from tsd_keras.config.yaml_file import load
+
+__all__ = [
+    "Augmentation",
+    "Config",
+    "Convert",
+    "Data",
+    "Distillation",
+    "Firmware",
+    "Preprocess",
+    "SoftLabelsSection",
+    "Student",
+    "TapSection",
+    "Teacher",
+    "Training",
+    "load",
+]

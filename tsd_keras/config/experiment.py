@@ -1,0 +1,27 @@
+"""A whole experiment: all sections."""
+
+from pydantic import Field
+
+from tsd_keras.config.data import Data
+from tsd_keras.config.deployment import Convert, Firmware
+from tsd_keras.config.distillation import Distillation
+from tsd_keras.config.models import Student, Teacher
+from tsd_keras.config.section import Section
+from tsd_keras.config.training import Training
+
+
+class Config(Section):
+    """One experiment."""
+
+    seed: int = Field(0, ge=0, description="seed of initial weights, shuffling and augmentation")
+    data: Data = Data()
+    teacher: Teacher = Teacher()
+    student: Student = Student()
+    training: Training = Field(Training(), description="of baseline and student alike")
+    distillation: Distillation = Distillation()
+    convert: Convert = Convert()
+    firmware: Firmware = Firmware()
+
+    def resolved(self) -> dict:
+        """All values, defaults included, as plain types."""
+        return self.model_dump(mode="json")

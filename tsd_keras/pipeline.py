@@ -1,0 +1,253 @@
+"""The stages of a run, from data to firmware."""
+
+import json
+
+from tflite.errors import UserError
+from tsd_keras import command_line
+from tsd_keras.versions import versions
+
+MODELS = ("teacher", "baseline", "student")
+
+
+class Pipeline:
+    """The stages of a run, each skipped where its outputs stand.
+
+    Args:
+        config: A `tsd_keras.config.Config`.
+        stages: The run's folder.
+    """
+
+    def __init__(self, config, stages):
+        from tsd_keras import data
+
+        self.config = config
+        self.stages = stages
+        self.workdir = stages.workdir
+        self.data = data.load(config.data)
+        self._facts = {"versions": versions(), "data": self.data.fingerprint, "seed": config.seed}
+
+    # -- training ------------------------------------------------------------------------------
+
+    def train(self):
+        """Teacher, baseline and distilled student, the last two from the same initial weights."""
+        config = self.config
+        resolved = config.resolved()
+        if config.teacher.path is None:
+            command_line.heading("Teacher")
+            inputs = self._facts | {"teacher": resolved["teacher"]}
+            self._stage("teacher", inputs, ["teacher.keras", "teacher.history.json"], self.train_teacher)
+        else:
+            from tflite import files
+            from tsd_keras import loading
+
+            loading.load_model(config.teacher.path)
+            self._facts["teacher"] = files.sha256(config.teacher.path)
+        budget = {key: resolved[key] for key in ("student", "training")}
+        command_line.heading("Baseline: the student's architecture, labels only")
+        self._stage(
+            "baseline",
+            self._facts | budget,
+            ["baseline.keras", "baseline.history.json"],
+            lambda: self._train_student("baseline", lambda student: student),
+        )
+        command_line.heading("Student: distilled")
+        budget["distillation"] = resolved["distillation"]
+        budget["teacher"] = resolved["teacher"]
+        self._stage(
+            "student",
+            self._facts | budget | self._made("teacher"),
+            ["student.keras", "student.history.json"],
+            lambda: self._train_student("student", self._distiller),
+        )
+
+    def train_teacher(self):
+        """Trains the teacher and writes it to the run's folder."""
+        from tsd_keras import training
+
+        training.reproducible(self.config.seed)
+        section = self.config.teacher
+        teacher = self._build(section, "teacher")
+        self._fit("teacher", teacher, teacher, section.training)
+
+    def _train_student(self, name, wrap):
+        from tsd_keras import training
+
+        training.reproducible(self.config.seed)
+        student = self.build_student()
+        self._fit(name, wrap(student), student, self.config.training)
+
+    def build_student(self):
+        """The student before training."""
+        return self._build(self.config.student, "student")
+
+    def _distiller(self, student):
+        from tsd_keras import training
+
+        return training.distiller(self.model("teacher"), student, self.config)
+
+    def _build(self, section, name):
+        from tsd_keras import models
+
+        shape = self.data.x_train.shape[1:]
+        if len(shape) != 3:
+            raise UserError(f"{section.model} takes images (height, width, channels), the data has {shape}.")
+        return models.build(
+            section.model,
+            input_shape=shape,
+            classes=self.data.classes,
+            widths=section.widths,
+            blocks=section.blocks,
+            name=name,
+        )
+
+    def _fit(self, name, trained, kept, section):
+        from tflite import files
+        from tsd_keras import training
+
+        # Named after the stage's inputs, so that a changed config does not continue an old training.
+        backup = self.workdir / ".backup" / f"{name}-{self.stages.fingerprint[:12]}"
+        with files.explained(backup):
+            backup.parent.mkdir(parents=True, exist_ok=True)
+        history = training.fit(trained, self.data, section, self.config.seed, backup)
+        with files.replaced_file(self.workdir / f"{name}.keras") as path:
+            kept.save(path)
+        files.write_json(self.workdir / f"{name}.history.json", history)
+
+    def model(self, name):
+        """A trained model of the run; a teacher that was given comes from its file."""
+        from tsd_keras import loading
+
+        if name == "teacher" and self.config.teacher.path is not None:
+            return loading.load_model(self.config.teacher.path)
+        return loading.load_model(self.workdir / f"{name}.keras")
+
+    # -- conversion and evaluation ---------------------------------------------------------------
+
+    def convert(self):
+        """The three models in int8, from one calibration sample of the training split."""
+        command_line.heading("Conversion to int8")
+        settings = self.config.resolved()["convert"]
+        for name in MODELS:
+            inputs = self._facts | self._made(name) | {"convert": settings, "model": name}
+            self._stage(f"convert_{name}", inputs, [f"{name}.tflite"], lambda name=name: self._convert(name))
+
+    def _convert(self, name):
+        from tflite import convert, files, graph, operators
+
+        model = self.model(name)
+        samples = self.data.calibration(self.config.convert.calibration_samples, self.config.seed)
+        data = convert.convert(model, "int8", self.as_input(name, samples))
+        operators.check(graph.read(data), [layer.name for layer in model.layers])
+        files.write_bytes(self.workdir / f"{name}.tflite", data)
+        print(f"   {name}.tflite: {len(data)} bytes")
+
+    def as_input(self, name, samples):
+        """Samples as a model receives them: the teacher may want others than the student."""
+        if name != "teacher":
+            return samples
+        section = self.config.teacher.preprocess
+        return samples * section.scale + section.offset
+
+    def evaluate(self) -> dict:
+        """Every model on the whole test split: in Keras, on LiteRT and on TFLM. Writes metrics.json."""
+        from tflite import files
+
+        command_line.heading("Evaluation on the test split")
+        inputs = self._facts | {name: self._made(f"convert_{name}") for name in MODELS}
+        self._stage(
+            "evaluate",
+            inputs,
+            ["metrics.json"],
+            lambda: files.write_json(self.workdir / "metrics.json", {"schema": 1, "models": self._measure()}),
+        )
+        return json.loads((self.workdir / "metrics.json").read_text())
+
+    def _measure(self):
+        # Keras first: once an interpreter is loaded, TensorFlow's pipelines complain on the screen.
+        models = {name: self.model(name) for name in MODELS}
+        outputs = {
+            name: model.predict(self.as_input(name, self.data.x_test), verbose=0)
+            for name, model in models.items()
+        }
+        return {name: self._measure_one(name, models[name], outputs[name]) for name in MODELS}
+
+    def _measure_one(self, name, model, float_outputs):
+        import dataclasses
+
+        from tflite import engines, footprint, graph, parity
+        from tsd_keras import evaluation
+
+        data = (self.workdir / f"{name}.tflite").read_bytes()
+        x = self.as_input(name, self.data.x_test)
+        arena = footprint.arena(data)
+        row = {
+            "parameters": model.count_params(),
+            "macs": footprint.macs(graph.read(data)),
+            "bytes": len(data),
+            "arena_bytes": arena.recommended_bytes,
+            "arena": dataclasses.asdict(arena),
+            "float": evaluation.classification(self.data.y_test, float_outputs),
+            "litert": None,
+            "tflm": None,
+        }
+        outputs = {}
+        for engine in engines.available():
+            outputs[engine] = engines.open_engine(data, engine).run(x)
+            row[engine] = evaluation.classification(self.data.y_test, outputs[engine])
+        if len(outputs) == 2:
+            row["litert"] |= dataclasses.asdict(parity.compare(outputs["tflm"], outputs["litert"]))
+        return row
+
+    # -- what is handed over ----------------------------------------------------------------------
+
+    def write_firmware(self):
+        """Arduino library and ESP-IDF project of the distilled student."""
+        command_line.heading("Firmware")
+        from tsd_keras import export
+
+        name = self.config.firmware.name
+        data = (self.workdir / "student.tflite").read_bytes()
+        inputs = self._facts | self._made("convert_student") | {"name": name}
+
+        def work():
+            export.write(
+                data,
+                self.workdir / "export",
+                name,
+                self.data.x_test[:64],
+                self.data.class_names,
+                micro=True,
+            )
+
+        self._stage("firmware", inputs, [f"export/{name}.tflite", "export/export.json"], work)
+
+    def write_manifest(self):
+        """The resolved config, seeds, versions and the SHA-256 of every artifact."""
+        from tflite import files
+
+        artifacts = sorted(
+            path
+            for path in self.workdir.rglob("*")
+            if path.is_file() and path.name != "manifest.json" and ".backup" not in path.parts
+        )
+        manifest = {
+            "schema": 1,
+            "config": self.config.resolved(),
+            "seed": self.config.seed,
+            "versions": versions(),
+            "data": {"sha256": self.data.fingerprint, "preprocessing": self.data.preprocessing},
+            "calibration": {
+                "samples": min(self.config.convert.calibration_samples, len(self.data.x_train)),
+                "from": "training split, class-balanced",
+                "seed": self.config.seed,
+            },
+            "sha256": {path.relative_to(self.workdir).as_posix(): files.sha256(path) for path in artifacts},
+        }
+        files.write_json(self.workdir / "manifest.json", manifest)
+
+    def _stage(self, name, inputs, outputs, work):
+        return self.stages.run(name, inputs, outputs, work)
+
+    def _made(self, stage) -> dict:
+        """What a stage's outputs were: inputs of the next."""
+        return {"made": self.stages.outputs(stage)}
