@@ -150,8 +150,9 @@ def sources(firmware: Firmware) -> dict[str, str]:
         f"{stem}_data.c": fill(firmware, "model/data.c", **labels, **goldens),
         f"{stem}_tflm.cpp": fill(firmware, "model/tflm.cpp", **labels),
     }
-    for path in sorted((FIRMWARE / "tsd").glob("*.h")):
-        result[f"tsd/{path.name}"] = path.read_text(encoding="utf-8")
+    for room in ("tsd", "serial"):
+        for path in sorted((FIRMWARE / room).glob("*.h")):
+            result[f"{room}/{path.name}"] = path.read_text(encoding="utf-8")
     return result
 
 
@@ -264,6 +265,7 @@ def _values(firmware: Firmware) -> dict[str, str]:
     stem = firmware.identifier
     return {
         "TITLE": firmware.name,
+        "TITLE_LITERAL": string_literal(firmware.name),
         "STEM": stem,
         "PREFIX": f"tsd_{stem}",
         "MACRO": f"TSD_{stem.upper()}",
@@ -274,6 +276,7 @@ def _values(firmware: Firmware) -> dict[str, str]:
         "REFERENCE": firmware.reference,
         "MODEL_BYTES": str(len(firmware.model)),
         "SHA256": hashlib.sha256(firmware.model).hexdigest(),
+        "FINGERPRINT": ", ".join(f"0x{byte:02x}" for byte in hashlib.sha256(firmware.model).digest()[:8]),
         "ARENA_BYTES": str(firmware.arena.recommended_bytes),
         "ARENA_COMMENT": _arena_comment(firmware.arena),
         "OPERATORS": str(len(firmware.resolver_methods)),

@@ -27,6 +27,7 @@ def arduino_library(firmware: Firmware) -> dict[str, bytes]:
         "README.md": micro.fill(firmware, "arduino/README.md", LABELS_SECTION=_labels_section(firmware)),
         "LICENSE": _license(),
         "examples/SelfTest/SelfTest.ino": micro.fill(firmware, "arduino/SelfTest.ino"),
+        "examples/Evaluate/Evaluate.ino": micro.fill(firmware, "arduino/Evaluate.ino"),
         f"examples/{example}/{example}.ino": micro.fill(
             firmware,
             "arduino/Serial.ino",

@@ -4,6 +4,8 @@ TFLM's sources are not at hand; `tflm/` declares what the firmware uses of them,
 it, and plays the golden pairs back, with the faults a test asks for.
 """
 
+import binascii
+import hashlib
 import pathlib
 import re
 import shutil
@@ -279,3 +281,27 @@ def test_firmware_is_formatted():
     code += (HERE / "tflm").rglob("*.h")
     result = run([clang_format, "--dry-run", "-Werror", *code], root)
     assert result.returncode == 0, result.stderr
+
+
+def test_the_evaluation_sketch_answers_over_the_line(folder, src):
+    """One frame in, one frame out; the line itself is tested with tsd_keras.serial_line."""
+    from cobs import cobs
+
+    sketch = src.parent / "examples" / "Evaluate" / "Evaluate.ino"
+    program = build(folder / "evaluate", sketch, src)
+    firmware = sample()
+
+    def frame(body):
+        return cobs.encode(body + binascii.crc_hqx(body, 0xFFFF).to_bytes(2, "little")) + b"\0"
+
+    requests = frame(b"\x01\x07") + frame(b"\x03\x08" + firmware.golden_inputs[:2].tobytes())
+    done = subprocess.run([program], input=requests, capture_output=True)
+    identity, outputs = (cobs.decode(one)[:-2] for one in done.stdout.split(b"\0")[:2])
+    fingerprint = hashlib.sha256(firmware.model).digest()[:8]
+    assert (
+        identity
+        == b"\x81\x07\x01" + fingerprint + bytes([12, 0, 0, 0, 5, 0, 0, 0, 16, 0]) + b"Wake word (v2)"
+    )
+    # 800 microseconds after nothing is 1,600 in zigzag: two bytes; then no difference at all.
+    first, second = (output.tobytes() for output in firmware.golden_outputs[:2])
+    assert outputs == b"\x83\x08" + first + bytes([0x80 | 1600 & 0x7F, 1600 >> 7]) + second + b"\0"

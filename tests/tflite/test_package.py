@@ -118,7 +118,7 @@ def test_examples_bear_their_folders_names():
     for labels, example in ((sample().labels, "Classify"), ((), "Predict")):
         contents = package.arduino_library(sample(labels=labels))
         sketches = sorted(path for path in contents if path.endswith(".ino"))
-        assert sketches == sorted(f"examples/{n}/{n}.ino" for n in (example, "SelfTest"))
+        assert sketches == sorted(f"examples/{n}/{n}.ino" for n in (example, "Evaluate", "SelfTest"))
         for path in sketches:
             assert b"#include <TSD_WakeWordV2.h>" in contents[path]
 

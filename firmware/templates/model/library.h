@@ -28,6 +28,10 @@
 #define @MACRO@_OUTPUT_SCALE @OUTPUT_SCALE@
 #define @MACRO@_OUTPUT_ZERO_POINT @OUTPUT_ZERO_POINT@
 
+/* First bytes of the flatbuffer's SHA-256: tells this model from any other. */
+#define @MACRO@_FINGERPRINT \
+  { @FINGERPRINT@ }
+
 /* Flash the model takes, in bytes, and golden input/output pairs for the self-test. */
 #define @MACRO@_MODEL_BYTES @MODEL_BYTES@
 #define @MACRO@_GOLDENS @GOLDENS@

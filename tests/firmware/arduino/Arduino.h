@@ -12,6 +12,9 @@ unsigned long micros();
 class FakeSerial {
  public:
   void begin(unsigned long) {}
+  void write(const uint8_t *bytes, size_t count) {
+    fwrite(bytes, 1, count, stdout), fflush(stdout);
+  }
   explicit operator bool() const { return true; }
   int available() {
     const int character = getchar();
