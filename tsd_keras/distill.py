@@ -26,9 +26,9 @@ def main(options: argparse.Namespace) -> None:
     """Runs the verb."""
     from tsd_keras import config, pipeline, stages
 
+    command_line.start_keras()
     settings = config.load(options.config, options.set)
     workdir = pathlib.Path(options.workdir)
-    command_line.start_keras()
     run = pipeline.Pipeline(settings, stages.Stages(workdir, options.force))
     run.train()
     run.convert()

@@ -2,7 +2,6 @@
 
 import json
 
-from tflite.errors import UserError
 from tsd_keras import command_line
 from tsd_keras.versions import versions
 
@@ -88,17 +87,8 @@ class Pipeline:
     def _build(self, section, name):
         from tsd_keras import models
 
-        shape = self.data.x_train.shape[1:]
-        if len(shape) != 3:
-            raise UserError(f"{section.model} takes images (height, width, channels), the data has {shape}.")
-        return models.build(
-            section.model,
-            input_shape=shape,
-            classes=self.data.classes,
-            widths=section.widths,
-            blocks=section.blocks,
-            name=name,
-        )
+        shape, classes = self.data.x_train.shape[1:], self.data.classes
+        return models.build(section.model, input_shape=shape, classes=classes, name=name, **section.arguments)
 
     def _fit(self, name, trained, kept, section):
         from tflite import files

@@ -15,8 +15,8 @@ class Config(Section):
 
     seed: int = Field(0, ge=0, description="seed of initial weights, shuffling and augmentation")
     data: Data = Data()
-    teacher: Teacher = Teacher()
-    student: Student = Student()
+    teacher: Teacher = Field(default_factory=Teacher)
+    student: Student = Field(default_factory=Student)
     training: Training = Field(Training(), description="of baseline and student alike")
     distillation: Distillation = Distillation()
     convert: Convert = Convert()

@@ -76,6 +76,8 @@ def _faults(error: pydantic.ValidationError) -> Iterator[str]:
             near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}."
             yield f"  {key}: unknown key; {hint}"
+        elif fault["type"] == "value_error":  # a check of ours, which says what it found
+            yield f"  {key}: {fault['ctx']['error']}"
         else:
             yield f"  {key}: {fault['msg']}, found {fault['input']!r}."
 
