@@ -1,6 +1,7 @@
 """What a model costs on a microcontroller: multiply-accumulates, parameters, arena bytes."""
 
 import dataclasses
+import functools
 import importlib.util
 import math
 import pathlib
@@ -101,6 +102,7 @@ def parameters(graph: Graph) -> int:
     )
 
 
+@functools.lru_cache(maxsize=16)  # found by trying, so worth remembering
 def arena(model: bytes) -> Arena:
     """Finds the arena a model needs under TFLM.
 

@@ -28,6 +28,9 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument("--quantize", default="int8", choices=("int8", "float32"))
     arguments.add_argument("--name", help="name of the model; default: the file's")
+    arguments.add_argument(
+        "--board", help="refuse what does not fit this board (a name of firmware/boards.yaml), or all: list"
+    )
     arguments.add_argument("--labels", help="class names, separated by commas")
     return arguments
 
@@ -44,11 +47,28 @@ def main(options: argparse.Namespace) -> None:
         data = path.read_bytes()
     else:
         data, layers = _convert(path, samples, options.quantize)
+    if options.board:
+        _check_board(options.board, data)
     labels = tuple(options.labels.split(",")) if options.labels else ()
     name = options.name or path.stem
     written = write(data, out, name, samples, labels, micro=options.micro, layers=layers)
     for place, count in Counter(_place(file.relative_to(out)) for file in written).items():
         print(f"wrote {out / place}" + (f" ({count} files)" if count > 1 else ""))
+
+
+def _check_board(name: str, data: bytes):
+    """Prints what is left on a board, or on all of them; refuses a board that is too small."""
+    from tflite import boards
+
+    need = boards.tflm_need(data)
+    if name == "all":
+        for one in boards.table([need]):
+            print(f"{one.board.name:12}{one.explain()}")
+        return
+    one = boards.fit(boards.get(name), need)
+    if not one.fits:
+        raise UserError(f"The model {one.explain()}. Nothing was written.")
+    print(f"{'board':11}{one.explain()} (code and core are estimates)")
 
 
 def _place(path: pathlib.PurePath) -> pathlib.PurePath:
