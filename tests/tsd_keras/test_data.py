@@ -59,12 +59,43 @@ def test_faulty_arrays_are_explained(tmp_path):
         ({"x_train": x, "y_train": y[:-1]}, {}, "40 samples and y_train 39"),
         ({"x_train": x, "y_train": y + 0.5}, {}, "integer class numbers"),
         ({"x_train": x[:, 0, 0, 0], "y_train": y}, {}, "shape"),
-        ({"x_train": x}, {}, "no array 'y_train'. It has: x_train"),
+        ({"x_train": x}, {}, "no array 'y_train'.*list data.class_names"),
+        ({"y_train": y}, {}, "no array 'x_train'. It has: y_train"),
+        ({"x_train": x, "y_train": y - 1}, {"missing_label": -2}, "label -1.*data.missing_label=-1"),
+        ({"x_train": x, "y_train": y}, {"labels": "multi_label"}, "0 and 1"),
+        ({"x_train": x, "y_train": np.eye(4)[y]}, {}, "set data.labels to multi_label"),
         ({"x_train": x, "y_train": y, "x_test": x}, {}, "only one of x_test and y_test"),
         ({"x_train": x.astype(object), "y_train": y}, {}, "cannot be read"),
     ]:
         with pytest.raises(UserError, match=fault):
             data.load(saved(tmp_path, **values).model_copy(update=more))
+
+
+def test_labels_may_be_missing_several_or_numbers(tmp_path):
+    x, y = good(200)
+    names = {"class_names": ["a", "b", "c", "d"]}
+    unlabelled = data.load(saved(tmp_path, x_train=x).model_copy(update=names))
+    assert unlabelled.y_train is None and unlabelled.targets("train") is None and unlabelled.classes == 4
+    assert len(unlabelled.x_test) == 60 and len(unlabelled.calibration(10, 0)) == 10
+    assert unlabelled.fingerprint != data.load(saved(tmp_path, x_train=x, y_train=y)).fingerprint
+
+    gone = np.where(np.arange(200) % 2, y, -1)
+    mixed = data.load(saved(tmp_path, x_train=x, y_train=gone).model_copy(update={"missing_label": -1}))
+    assert (mixed.y_train == -1).sum() == 100 and (mixed.y_test >= 0).all()
+    targets = mixed.targets("train")
+    assert (np.isnan(targets).all(-1) == (mixed.y_train == -1)).all()
+    assert (targets[mixed.y_train >= 0].argmax(-1) == mixed.y_train[mixed.y_train >= 0]).all()
+
+    several = np.stack([y == 0, y > 1], axis=1)
+    loaded = data.load(
+        saved(tmp_path, x_train=x, y_train=several).model_copy(update={"labels": "multi_label"})
+    )
+    assert loaded.classes == 2 and loaded.targets("test").shape == (60, 2)
+    loaded = data.load(
+        saved(tmp_path, x_train=x, y_train=x.mean((1, 2, 3))).model_copy(update={"labels": "values"})
+    )
+    assert loaded.classes == 1
+    np.testing.assert_allclose(loaded.targets("train")[:, 0], loaded.x_train.mean((1, 2, 3)), rtol=1e-5)
 
 
 def test_faulty_files_are_explained(tmp_path):

@@ -1,6 +1,6 @@
 """Where the samples come from."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,8 +10,26 @@ from tsd_keras.config.section import Count, Positive, Section, Share
 class Data(Section):
     """What is learned. Paths count from the current folder."""
 
-    source: Literal["digits", "cifar10", "npz"] = Field("digits", description="where the samples come from")
-    path: str | None = Field(None, description=".npz with x_train, y_train, ...; instead of a download")
+    source: Literal["digits", "cifar10", "npz", "images", "windows"] = Field(
+        "digits", description="where the samples come from"
+    )
+    path: str | None = Field(
+        None,
+        description="npz, cifar10: .npz with x_train, y_train, ...; images: folder with a folder per class, "
+        "or with train/, validation/, test/; windows: .npz or .csv of signals",
+    )
+    size: Count | tuple[Count, Count] | None = Field(
+        None, description="images: side, or [height, width], in pixels; the files' own where left out"
+    )
+    grayscale: bool = Field(False, description="images: one channel instead of three")
+    window: Count | None = Field(None, description="windows: length in time steps")
+    stride: Count | None = Field(None, description="windows: steps from one to the next; a whole window")
+    labels: Literal["class", "multi_label", "values"] = Field(
+        "class", description="one class a sample, several (0 or 1 for each), or numbers to predict"
+    )
+    missing_label: Annotated[int, Field(strict=True)] | None = Field(
+        None, description="class number that says a training sample has no label"
+    )
     scale: Positive | None = Field(None, description="factor on raw values; 1/255 for uint8, else 1")
     validation_fraction: Share = Field(0.1, description="share of training samples, where no split is given")
     test_fraction: Share = Field(0.3, description="share of all samples, where no test split is given")
