@@ -6,6 +6,7 @@ from tsd_keras import command_line
 from tsd_keras.versions import versions
 
 MODELS = ("teacher", "baseline", "student")
+_IMPORTANCE_SAMPLES = 512  # training samples that a gradient's importance is measured on
 
 
 class Pipeline:
@@ -42,6 +43,8 @@ class Pipeline:
             loading.load_model(config.teacher.path)
             self._facts["teacher"] = files.sha256(config.teacher.path)
         budget = {key: resolved[key] for key in ("student", "training")}
+        if config.student.derive is not None:
+            budget |= {"derived_from": resolved["teacher"], **self._made("teacher")}
         command_line.heading("Baseline: the student's architecture, labels only")
         self._stage(
             "baseline",
@@ -72,12 +75,38 @@ class Pipeline:
         from tsd_keras import training
 
         training.reproducible(self.config.seed)
-        student = self.build_student()
+        student = self.build_student(with_teacher=name == "student")
         self._fit(name, wrap(student), student, self.config.training)
 
-    def build_student(self):
-        """The student before training."""
-        return self._build(self.config.student, "student")
+    def build_student(self, with_teacher: bool = True):
+        """The student before training.
+
+        Args:
+            with_teacher: Whether a derived student has the teacher's weights; else it has new ones.
+        """
+        section = self.config.student
+        if section.derive is None:
+            return self._build(section, "student")
+        import keras
+
+        from tsd_keras import layer_graph, training
+        from tsd_keras.derive import derive_student
+
+        x = self.as_input("teacher", self.data.x_train[:_IMPORTANCE_SAMPLES])
+        student = derive_student(
+            self.model("teacher"),
+            **section.derive.model_dump(),
+            data=(x, self.data.y_train[:_IMPORTANCE_SAMPLES]),
+            end="logits",
+            name="student",
+        )
+        training.reproducible(self.config.seed)  # the teacher's size must not move the student's numbers
+        preprocessing = training.preprocessing(self.config)
+        if preprocessing is not None:
+            inputs = keras.Input(self.data.x_train.shape[1:], name="input")
+            nested = keras.Model(inputs, student(preprocessing(inputs)), name="student")
+            student = layer_graph.build(layer_graph.read(nested))
+        return student if with_teacher else keras.models.clone_model(student)
 
     def _distiller(self, student):
         from tsd_keras import training

@@ -100,7 +100,7 @@ class TappedModel:
         self._role = role
         self._graph = None
         self.shapes: dict[str, tuple] = {}
-        if not _has_graph(model):
+        if not has_graph(model):
             if paths:
                 raise ValueError(
                     f"The {role} {model.name!r} is a subclassed model (or a Sequential without an "
@@ -143,7 +143,7 @@ def unwrap(outputs):
     return flat[0] if len(flat) == 1 else outputs
 
 
-def _has_graph(model) -> bool:
+def has_graph(model) -> bool:
     """Whether running the model's graph of layers is all that calling the model does."""
     if isinstance(model, keras.Sequential):
         return bool(model.built and model.inputs) and type(model).call is keras.Sequential.call
@@ -184,7 +184,7 @@ class _Graph:
                 (operation, len(operation._inbound_nodes), len(operation._outbound_nodes)),
             )
             settings = {key for key, value in kwargs.items() if value is not None}
-            if _has_graph(operation) and len(args) == 1 and not settings:
+            if has_graph(operation) and len(args) == 1 and not settings:
                 outputs = self._run(operation, args[0], f"{path}/")
             else:
                 outputs = operation(*args, **kwargs)

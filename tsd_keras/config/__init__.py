@@ -4,7 +4,7 @@ from tsd_keras.config.data import Data
 from tsd_keras.config.deployment import Convert, Firmware
 from tsd_keras.config.distillation import Distillation, SoftLabelsSection, TapSection
 from tsd_keras.config.experiment import Config
-from tsd_keras.config.models import Preprocess, Student, Teacher
+from tsd_keras.config.models import Derive, Preprocess, Student, Teacher
 from tsd_keras.config.training import Augmentation, Training
 from tsd_keras.config.yaml_file import load
 
@@ -13,6 +13,7 @@ __all__ = [
     "Config",
     "Convert",
     "Data",
+    "Derive",
     "Distillation",
     "Firmware",
     "Preprocess",

@@ -1,6 +1,6 @@
 """Teacher and student."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
@@ -52,10 +52,45 @@ class Network(Section):
         return dict(self.model_extra)
 
 
+class Derive(Section):
+    """A student that is part of its teacher, with the teacher's weights."""
+
+    keep_blocks: list[str | int] | None = Field(
+        None, description="blocks of the teacher to keep, by name or number; those that change a shape stay"
+    )
+    width: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="share of the channels to keep")
+    importance: Literal["batch_norm", "weight_norm", "gradient"] = Field(
+        "batch_norm", description="what decides which channels stay"
+    )
+
+
 class Student(Network):
-    """The network to teach."""
+    """The network to teach: a model of the zoo, or derived from the teacher.
+
+    A derived student starts from the teacher's weights. The baseline, which must owe the teacher nothing,
+    has the derived architecture with new weights drawn from the seed.
+    """
 
     default_arguments = {"resnet": {"widths": [8, 16, 32]}}
+
+    model: str | None = Field("resnet", description="a model of tsd_keras.models; none when derived")
+    derive: Derive | None = Field(None, description="take the student from the teacher instead")
+
+    @classmethod
+    def _is_built_from(cls, values: dict) -> bool:
+        return values.get("derive") is None
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _one_origin(cls, values):
+        if not isinstance(values, dict) or cls._is_built_from(values):
+            return values
+        beside = [key for key in values if key != "derive" and values[key] is not None]
+        if beside:
+            raise ValueError(
+                f"derive takes the architecture from the teacher; leave out {', '.join(map(repr, beside))}."
+            )
+        return values | {"model": None}
 
 
 class Teacher(Network):
