@@ -1,5 +1,7 @@
-"""Keras model to TFLite flatbuffer: full integer or float, fixed batch of one, builtin operators."""
+"""Keras model to TFLite flatbuffer: fixed batch of one, builtin operators, any mode of quantization."""
 
+import dataclasses
+import json
 import os
 import pathlib
 import re
@@ -12,37 +14,41 @@ import numpy as np
 
 from tflite import quiet
 from tflite.errors import UserError
+from tflite.quantize import input_scale, post_training
+from tflite.quantize.calibration import checked
+from tflite.quantize.settings import Settings
 
-QUANTIZATIONS = ("int8", "float32")
 
-
-def convert(model, quantize: str = "int8", calibration: np.ndarray | None = None) -> bytes:
+def convert(model, quantize: str | Settings = "int8", calibration: np.ndarray | None = None) -> bytes:
     """Converts a Keras model with one input and one output.
 
     Args:
         model: A built Keras model.
-        quantize: `"int8"`: weights per channel, activations, input and output in int8, after the
-            integer scheme of arXiv 1712.05877; `"float32"`: nothing is quantized.
+        quantize: A mode, such as `"int8"` (weights per channel, activations, input and output in int8,
+            after the integer scheme of arXiv 1712.05877) or `"float32"`, or `Settings` that say more.
         calibration: Samples `(n, ...)` as the model receives them, for the ranges of the activations.
-            Needed for int8.
+            Needed for int8 and int16x8.
 
     Returns:
         The flatbuffer: no signatures, no select operators, the same bytes at every conversion.
 
     Raises:
-        UserError: If the model has several inputs or outputs, the calibration does not fit it, or the
-            converter refuses a layer (named).
+        UserError: If the model has several inputs or outputs or is quantized already, the calibration
+            does not fit it, or the converter refuses a layer (named).
     """
-    if quantize not in QUANTIZATIONS:
-        raise UserError(f"quantize is {quantize!r}; choose from {', '.join(QUANTIZATIONS)}.")
+    settings = quantize if isinstance(quantize, Settings) else Settings(quantize)
     shape = _input_shape(model)
-    if quantize == "int8":
-        calibration = _checked(calibration, shape)
+    _refuse_quantized(model)
+    if settings.is_calibrated:
+        calibration = checked(calibration, shape, settings.mode)
+        input_scale.check(model, calibration)
+    else:
+        calibration = None
     import keras
 
     if keras.backend.backend() == "tensorflow":
-        return _convert(model, shape, quantize, calibration)
-    return _convert_elsewhere(model, quantize, calibration)
+        return _convert(model, shape, settings, calibration)
+    return _convert_elsewhere(model, settings, calibration)
 
 
 def _input_shape(model) -> tuple[int, ...]:
@@ -60,24 +66,20 @@ def _input_shape(model) -> tuple[int, ...]:
     return shape
 
 
-def _checked(calibration, shape) -> np.ndarray:
-    if calibration is None or len(calibration) == 0:
-        raise UserError(
-            "int8 needs calibration samples: some hundred inputs from the training set, of shape "
-            f"(n, {', '.join(map(str, shape))})."
-        )
-    calibration = np.asarray(calibration, "float32")
-    if calibration.shape[1:] != shape:
-        raise UserError(
-            f"The calibration samples have the shape {calibration.shape[1:]}, the model takes {shape}. Give "
-            "samples as the model receives them, after preprocessing."
-        )
-    if not np.isfinite(calibration).all():
-        raise UserError("The calibration samples hold NaN or infinite values. Remove them.")
-    return calibration
+def _refuse_quantized(model):
+    for layer in model._flatten_layers():
+        if getattr(layer, "quantization_mode", None):
+            raise UserError(
+                f"Layer {layer.name!r} is quantized already ({layer.quantization_mode}, by Keras). Convert "
+                "the model as it was before quantize()."
+            )
 
 
-def _convert(model, shape, quantize, calibration) -> bytes:
+def _convert(model, shape, settings, calibration) -> bytes:
+    """With TensorFlow's converter, or what it makes of the float model quantized further."""
+    if settings.mode == "int8" or (settings.quantizer == "litert" and settings.mode != "float32"):
+        flat = _convert(model, shape, Settings("float32"), None)
+        return post_training.quantize(flat, settings, calibration)
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -89,11 +91,20 @@ def _convert(model, shape, quantize, calibration) -> bytes:
     frozen = convert_variables_to_constants_v2(function)
     with quiet.native_logs():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
-    if quantize == "int8":
+    if settings.mode != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if settings.mode == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if settings.mode == "int16x8":
         converter.representative_dataset = lambda: ([row[None]] for row in calibration)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        ]
+        converter.inference_input_type = converter.inference_output_type = tf.int16
+    return _run(converter, frozen)
+
+
+def _run(converter, frozen) -> bytes:
     with quiet.native_logs(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -120,7 +131,7 @@ def _explain(message: str, graph_def) -> str:
     return f"TensorFlow's converter refused the model: {message.strip().splitlines()[0][:300]}"
 
 
-def _convert_elsewhere(model, quantize, calibration) -> bytes:
+def _convert_elsewhere(model, settings, calibration) -> bytes:
     """In a process of its own on the TensorFlow backend, which alone has the converter."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -130,7 +141,7 @@ def _convert_elsewhere(model, quantize, calibration) -> bytes:
         here = pathlib.Path(__file__).resolve().parent.parent
         paths = os.pathsep.join([str(here), *filter(None, [os.environ.get("PYTHONPATH")])])
         run = subprocess.run(
-            [sys.executable, "-m", "tflite.convert", folder, quantize],
+            [sys.executable, "-m", "tflite.convert", folder, json.dumps(dataclasses.asdict(settings))],
             env=os.environ | {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": paths},
             capture_output=True,
             text=True,
@@ -142,14 +153,15 @@ def _convert_elsewhere(model, quantize, calibration) -> bytes:
         return (folder / "model.tflite").read_bytes()
 
 
-def _main(folder: str, quantize: str) -> int:
+def _main(folder: str, settings: str) -> int:
     import keras
 
     path = pathlib.Path(folder)
     samples = path / "calibration.npy"
     calibration = np.load(samples) if samples.exists() else None
     try:
-        data = convert(keras.models.load_model(path / "model.keras", compile=False), quantize, calibration)
+        model = keras.models.load_model(path / "model.keras", compile=False)
+        data = convert(model, Settings(**json.loads(settings)), calibration)
     except UserError as error:
         print(str(error).replace("\n", " "), file=sys.stderr)
         return 2

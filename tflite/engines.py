@@ -115,6 +115,18 @@ def open_engine(model: str | os.PathLike | bytes, name: str) -> Engine:
     return Engine(name, tensor_info(graph.input), tensor_info(graph.output), infer)
 
 
+def refusal(model: bytes, name: str) -> str | None:
+    """Tries whether an interpreter takes a model: `None`, or its reason for refusing."""
+    try:
+        with quiet.native_logs(shown=False):
+            open_engine(model, name)
+    except UserError as error:
+        lines = [line for note in getattr(error, "__notes__", ()) for line in note.splitlines() if line]
+        reasons = [line for line in lines if "INFO" not in line]
+        return reasons[0].split(" ", 1)[-1] if reasons else str(error)
+    return None
+
+
 def tensor_info(tensor: Tensor) -> TensorInfo:
     """The facts of an input or output tensor."""
     scale, zero_point = 1.0, 0
@@ -126,7 +138,7 @@ def tensor_info(tensor: Tensor) -> TensorInfo:
 def available() -> tuple[str, ...]:
     """The engines that can be opened on this machine."""
     names = []
-    for name, load in (("litert", _litert_class), ("tflm", _tflm_runtime)):
+    for name, load in (("litert", _litert_class), ("tflm", tflm_runtime)):
         try:
             with quiet.native_logs():
                 load()
@@ -180,7 +192,12 @@ def _litert(data: bytes) -> Callable[[np.ndarray], np.ndarray]:
     return infer
 
 
-def _tflm_runtime():
+def tflm_runtime():
+    """The module of TFLM's interpreter.
+
+    Raises:
+        EngineUnavailable: If it is not installed.
+    """
     try:
         from tflite_micro.python.tflite_micro import runtime
     except ImportError:
@@ -192,7 +209,7 @@ def _tflm_runtime():
 
 
 def _tflm(data: bytes) -> Callable[[np.ndarray], np.ndarray]:
-    runtime = _tflm_runtime()
+    runtime = tflm_runtime()
     try:
         # Generous: what the board needs is measured elsewhere.
         interpreter = runtime.Interpreter.from_bytes(data, arena_size=max(1 << 20, 16 * len(data)))

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def native_logs() -> Iterator[None]:
+def native_logs(shown: bool = True) -> Iterator[None]:
     """Holds back what is written to the standard error, which C++ code reaches past Python.
 
     TensorFlow, LiteRT and TFLM announce devices and instruction sets there, whatever log level is
-    asked for. If the block fails, everything held back is shown: it may say why.
+    asked for.
+
+    Args:
+        shown: What happens to the text if the block fails, of which it may say why: it is shown, or,
+            where the failure is expected, added to the exception as a note.
     """
     sys.stderr.flush()
     saved = os.dup(2)
@@ -20,10 +24,13 @@ def native_logs() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             sys.stderr.flush()
             held.seek(0)
-            os.write(saved, held.read())
+            if shown:
+                os.write(saved, held.read())
+            else:
+                error.add_note(held.read().decode(errors="replace").strip())
             raise
         finally:
             sys.stderr.flush()

@@ -45,12 +45,12 @@ def _print_table(metrics: dict, workdir: pathlib.Path):
     def percent(row, engine):
         return "-" if row[engine] is None else f"{100 * row[engine]['accuracy']:.2f} %"
 
-    table = Table(title="Accuracy on the test split, and cost in int8")
+    table = Table(title="Accuracy on the test split, and cost as converted")
     for column in (
         "model",
         "float",
-        "LiteRT int8",
-        "TFLM int8",
+        "LiteRT",
+        "TFLM",
         "parameters",
         "bytes",
         "MACs",
@@ -61,7 +61,10 @@ def _print_table(metrics: dict, workdir: pathlib.Path):
         table.add_row(
             name,
             *(percent(row, engine) for engine in ("float", "litert", "tflm")),
-            *(f"{row[key]:,}" for key in ("parameters", "bytes", "macs", "arena_bytes")),
+            *(
+                "-" if row[key] is None else f"{row[key]:,}"
+                for key in ("parameters", "bytes", "macs", "arena_bytes")
+            ),
         )
     print()
     Console(width=110).print(table)

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 
 from tflite.errors import UserError
-from tsd_keras import command_line
+from tsd_keras import command_line, quantization
 
 GOLDENS = 8
 
@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--micro", action="store_true", help="write an Arduino library and an ESP-IDF project"
     )
-    arguments.add_argument("--quantize", default="int8", choices=("int8", "float32"))
+    quantization.add_arguments(arguments)
     arguments.add_argument("--name", help="name of the model; default: the file's")
     arguments.add_argument(
         "--board", help="refuse what does not fit this board (a name of firmware/boards.yaml), or all: list"
@@ -41,12 +41,9 @@ def main(options: argparse.Namespace) -> None:
     samples = None if options.representative is None else read_samples(options.representative)
     layers = None
     if path.suffix == ".tflite":
-        from tflite import graph
-
-        graph.read(path)
-        data = path.read_bytes()
+        data = _quantize(path, samples, options)
     else:
-        data, layers = _convert(path, samples, options.quantize)
+        data, layers = _convert(path, samples, quantization.settings(options))
     if options.board:
         _check_board(options.board, data)
     labels = tuple(options.labels.split(",")) if options.labels else ()
@@ -77,22 +74,34 @@ def _place(path: pathlib.PurePath) -> pathlib.PurePath:
     return pathlib.PurePath(*path.parts[:depth])
 
 
-def _convert(path, samples, quantize):
+def _quantize(path, samples, options) -> bytes:
+    """A flatbuffer as it is, or quantized where a mode is asked for."""
+    from tflite import graph
+    from tflite.quantize import post_training
+
+    graph.read(path)
+    data = path.read_bytes()
+    if options.quantize is None:
+        return data
+    return post_training.quantize(data, quantization.settings(options), samples)
+
+
+def _convert(path, samples, settings):
     import os
 
     # The converter is TensorFlow's; this is a process of its own, so nothing else minds.
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    if quantize == "int8" and samples is None:
+    if settings.is_calibrated and samples is None:
         raise UserError(
-            "int8 needs --representative FILE.npz: some hundred inputs from the training set, as the model "
-            "receives them."
+            f"{settings.mode} needs --representative FILE.npz: some hundred inputs from the training set, as "
+            "the model receives them."
         )
     command_line.start_keras()
     from tflite import convert
     from tsd_keras.loading import load_model
 
     model = load_model(path)
-    return convert.convert(model, quantize, samples), [layer.name for layer in model.layers]
+    return convert.convert(model, settings, samples), [layer.name for layer in model.layers]
 
 
 def read_samples(path: str):
@@ -153,7 +162,13 @@ def write(
     read = graph.read(data)
     if micro:
         operators.check(read, layers)
-    opened = {engine: engines.open_engine(data, engine) for engine in engines.available()}
+    refused = {engine: engines.refusal(data, engine) for engine in engines.available()}
+    if micro and refused.get("tflm"):
+        raise UserError(
+            f"TensorFlow Lite Micro refuses the model: {refused['tflm']} Choose --quantize int8, or leave "
+            "--micro out."
+        )
+    opened = {name: engines.open_engine(data, name) for name, reason in refused.items() if not reason}
     reference = opened.get("tflm") or opened["litert"]
     inputs = reference.input.quantize(_inputs(reference, samples))
     outputs = {engine: one.run(inputs[:256]) for engine, one in opened.items()}
@@ -162,6 +177,7 @@ def write(
         "macs": footprint.macs(read),
         "parameters": footprint.parameters(read),
         "bytes": len(data),
+        "refused": {engine: reason for engine, reason in refused.items() if reason},
     }
     if len(opened) == 2:
         facts["parity"] = dataclasses.asdict(parity.compare(outputs["tflm"], outputs["litert"]))
@@ -191,6 +207,8 @@ def write(
 def _print(facts: dict):
     for key in ("macs", "parameters", "bytes"):
         print(f"{key:11}{facts[key]:,}")
+    for engine, reason in facts["refused"].items():
+        print(f"{engine:11}does not run this model: {reason}")
     if parity := facts.get("parity"):
         print(
             f"{'parity':11}LiteRT against TFLM on {parity['samples']} samples: largest difference "

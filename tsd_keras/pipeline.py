@@ -143,11 +143,12 @@ class Pipeline:
     # -- conversion and evaluation ---------------------------------------------------------------
 
     def convert(self):
-        """The three models in int8, from one calibration sample of the training split."""
-        command_line.heading("Conversion to int8")
-        settings = self.config.resolved()["convert"]
+        """The three models quantized, from one calibration sample of the training split."""
+        command_line.heading(f"Conversion to {self.config.quantize.mode}")
+        resolved = self.config.resolved()
+        settings = {key: resolved[key] for key in ("convert", "quantize")}
         for name in MODELS:
-            inputs = self._facts | self._made(name) | {"convert": settings, "model": name}
+            inputs = self._facts | self._made(name) | settings | {"model": name}
             self._stage(f"convert_{name}", inputs, [f"{name}.tflite"], lambda name=name: self._convert(name))
 
     def _convert(self, name):
@@ -155,7 +156,8 @@ class Pipeline:
 
         model = self.model(name)
         samples = self.data.calibration(self.config.convert.calibration_samples, self.config.seed)
-        data = convert.convert(model, "int8", self.as_input(name, samples))
+        settings = self.config.quantize.settings()
+        data = convert.convert(model, settings, self.as_input(name, samples))
         operators.check(graph.read(data), [layer.name for layer in model.layers])
         files.write_bytes(self.workdir / f"{name}.tflite", data)
         print(f"   {name}.tflite: {len(data)} bytes")
@@ -198,19 +200,21 @@ class Pipeline:
 
         data = (self.workdir / f"{name}.tflite").read_bytes()
         x = self.as_input(name, self.data.x_test)
-        arena = footprint.arena(data)
+        refused = {engine: engines.refusal(data, engine) for engine in engines.available()}
+        arena = None if refused.get("tflm") else footprint.arena(data)
         row = {
             "parameters": model.count_params(),
             "macs": footprint.macs(graph.read(data)),
             "bytes": len(data),
-            "arena_bytes": arena.recommended_bytes,
-            "arena": dataclasses.asdict(arena),
+            "arena_bytes": arena and arena.recommended_bytes,
+            "arena": arena and dataclasses.asdict(arena),
+            "refused": {engine: reason for engine, reason in refused.items() if reason},
             "float": evaluation.classification(self.data.y_test, float_outputs),
             "litert": None,
             "tflm": None,
         }
         outputs = {}
-        for engine in engines.available():
+        for engine in (engine for engine, reason in refused.items() if not reason):
             outputs[engine] = engines.open_engine(data, engine).run(x)
             row[engine] = evaluation.classification(self.data.y_test, outputs[engine])
         if len(outputs) == 2:
@@ -235,7 +239,7 @@ class Pipeline:
                 name,
                 self.data.x_test[:64],
                 self.data.class_names,
-                micro=True,
+                micro=self.config.quantize.mode == "int8",
             )
 
         self._stage("firmware", inputs, [f"export/{name}.tflite", "export/export.json"], work)

@@ -1,7 +1,7 @@
 """Every knob of an experiment, once: name, type, bounds, default and meaning."""
 
 from tsd_keras.config.data import Data
-from tsd_keras.config.deployment import Convert, Firmware
+from tsd_keras.config.deployment import Convert, Firmware, Quantize
 from tsd_keras.config.distillation import Distillation, SoftLabelsSection, TapSection
 from tsd_keras.config.experiment import Config
 from tsd_keras.config.models import Derive, Preprocess, Student, Teacher
@@ -17,6 +17,7 @@ __all__ = [
     "Distillation",
     "Firmware",
     "Preprocess",
+    "Quantize",
     "SoftLabelsSection",
     "Student",
     "TapSection",

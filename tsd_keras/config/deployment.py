@@ -1,5 +1,7 @@
 """From a trained student to a board."""
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
 from tsd_keras.config.section import Count, Section
@@ -9,6 +11,25 @@ class Convert(Section):
     """From Keras to a flatbuffer."""
 
     calibration_samples: Count = Field(256, description="class-balanced training samples for int8 ranges")
+
+
+class Quantize(Section):
+    """What conversion does to the numbers."""
+
+    mode: Literal["float32", "float16", "dynamic", "int8", "int16x8"] = Field(
+        "int8", description="TFLM runs int8, int16x8 and float32; firmware is made of int8"
+    )
+    quantizer: Literal["tensorflow", "litert"] = Field("tensorflow", description="back end")
+    ranges: Literal["min_max", "moving_average", "percentile"] = Field(
+        "min_max", description="how activations' ranges follow from the calibration samples"
+    )
+    percentile: Annotated[float, Field(gt=50, le=100)] = Field(99.99, description="for percentile ranges")
+
+    def settings(self):
+        """The same as the converter's `Settings`."""
+        from tflite.quantize.settings import Settings
+
+        return Settings(self.mode, self.quantizer, self.ranges, self.percentile)
 
 
 class Firmware(Section):

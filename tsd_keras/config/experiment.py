@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from tsd_keras.config.data import Data
-from tsd_keras.config.deployment import Convert, Firmware
+from tsd_keras.config.deployment import Convert, Firmware, Quantize
 from tsd_keras.config.distillation import Distillation
 from tsd_keras.config.models import Student, Teacher
 from tsd_keras.config.section import Section
@@ -20,6 +20,7 @@ class Config(Section):
     training: Training = Field(Training(), description="of baseline and student alike")
     distillation: Distillation = Distillation()
     convert: Convert = Convert()
+    quantize: Quantize = Quantize()
     firmware: Firmware = Firmware()
 
     def resolved(self) -> dict:

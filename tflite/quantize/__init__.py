@@ -1,0 +1,1 @@
+"""Quantization: post-training modes, diagnosis, quantization-aware training, weight compression."""
