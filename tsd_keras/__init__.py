@@ -11,5 +11,16 @@ if sys.argv[:1] != ["-m"]:
     from tsd_keras.distiller import Distiller
     from tsd_keras.losses import DistillationTerm, SoftLabels
     from tsd_keras.taps import Tap
+    from tsd_keras.teacher import RecordedTeacher
+    from tsd_keras.teacher_cache import TeacherCache
 
-__all__ = ["DenseKernel", "DistillationTerm", "Distiller", "SoftLabels", "Tap", "__version__"]
+__all__ = [
+    "DenseKernel",
+    "DistillationTerm",
+    "Distiller",
+    "RecordedTeacher",
+    "SoftLabels",
+    "Tap",
+    "TeacherCache",
+    "__version__",
+]

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from tsd_keras.taps import Tap, TappedModel
-from tsd_keras.teacher import LiveTeacher
+from tsd_keras.teacher import RecordedTeacher, connected, without_answers
 from tsd_keras.terms import Term, reduced, unscaled
 
 
@@ -34,7 +34,8 @@ class Distiller(keras.Model):
     distiller and keeps its `trainable` as it is. Data without labels trains on the D terms alone.
 
     Args:
-        teacher: A trained `keras.Model`.
+        teacher: A trained `keras.Model`, or the `RecordedTeacher` of a `TeacherCache`, whose answers come
+            with the data.
         student: The `keras.Model` to train. Either may end in logits, softmax or sigmoid.
         distillation_losses: One loss or a list: `SoftLabels`, `Tap`, any subclass of
             `keras.distillation.DistillationLoss`.
@@ -46,6 +47,7 @@ class Distiller(keras.Model):
         teacher_preprocess: Callable or Keras layer that turns the batch the student sees into the
             one the teacher wants, for example `keras.layers.Rescaling(255.0)` or
             `keras.layers.Resizing(224, 224)`.
+        teacher_dtype: `"bfloat16"` has the teacher compute in bfloat16; `None` as it was made.
         **kwargs: Passed to `keras.Model`.
 
     Raises:
@@ -84,17 +86,20 @@ class Distiller(keras.Model):
         soft_label_weight=None,
         feature_weight=None,
         teacher_preprocess=None,
+        teacher_dtype=None,
         **kwargs,
     ):
         super().__init__(name=name, **kwargs)
         for role, model in (("teacher", teacher), ("student", student)):
-            if not isinstance(model, keras.Model):
+            is_record = role == "teacher" and isinstance(model, RecordedTeacher)
+            if not (is_record or isinstance(model, keras.Model)):
                 raise ValueError(f"The {role} must be a keras.Model, got {type(model)}.")
         self.student = student
         self.student_loss_weight = _weight("student_loss_weight", student_loss_weight, 1.0)
         self.soft_label_weight = soft_label_weight
         self.feature_weight = feature_weight
         self.teacher_preprocess = teacher_preprocess
+        self.teacher_dtype = teacher_dtype
         self.distillation_losses = _as_list(distillation_losses)
         self.distillation_loss_weights = _loss_weights(distillation_loss_weights, self.distillation_losses)
         self._terms = tuple(self._make_terms())
@@ -137,15 +142,17 @@ class Distiller(keras.Model):
 
     def _connect_teacher(self, teacher):
         paths = [term.teacher_path for term in self._terms if term.teacher_path]
-        frozen = LiveTeacher(teacher, list(dict.fromkeys(paths)), self.teacher_preprocess)
-        for term in self._terms:
-            term.loss.validate_model_compatibility(teacher, self.student)
+        paths = list(dict.fromkeys(paths))
+        frozen = connected(teacher, paths, self.teacher_preprocess, self.teacher_dtype)
+        if isinstance(teacher, keras.Model):
+            for term in self._terms:
+                term.loss.validate_model_compatibility(teacher, self.student)
         return frozen
 
     def build(self, input_shape):
         """Connects student, taps and dense kernels; a Sequential without input is built first."""
         if isinstance(self.student, keras.Sequential) and not self.student.built:
-            self.student.build(input_shape)
+            self.student.build(without_answers(input_shape))
         paths = [term.student_path for term in self._terms if term.student_path]
         self._tapped_student = TappedModel(self.student, list(dict.fromkeys(paths)), role="student")
         self._check_models()
@@ -153,7 +160,7 @@ class Distiller(keras.Model):
             if _is_tap(loss) and not loss.kernel.built:
                 loss.kernel.build(
                     self._tapped_student.shapes[loss.student],
-                    self._frozen.tapped.shapes[loss.teacher],
+                    self._frozen.shapes[loss.teacher],
                 )
         self.built = True
 
@@ -183,6 +190,11 @@ class Distiller(keras.Model):
         """The teacher, as it was given. Assigning another connects it to the same taps."""
         return self._frozen.model
 
+    @property
+    def teacher_taps(self):
+        """The teacher's layers that the losses compare, as the teacher names them."""
+        return self._frozen.paths
+
     def __setattr__(self, name, value):
         # Ahead of Keras, which would take an assigned model for a layer of its own.
         if name == "teacher":
@@ -205,6 +217,7 @@ class Distiller(keras.Model):
 
     def call(self, inputs, training=None):
         """The student's output."""
+        inputs = without_answers(inputs)
         self._last.result = self._tapped_student(inputs, training=training)
         return self._last.result.output
 
@@ -252,7 +265,7 @@ class Distiller(keras.Model):
         if last is not None and _same_tensors(last.output, y_pred):
             return last
         # Somebody else's predictions: the taps still have to come from a pass of the student.
-        return self._tapped_student(x, training=training)._replace(output=y_pred)
+        return self._tapped_student(without_answers(x), training=training)._replace(output=y_pred)
 
     def make_train_function(self, force=False):
         """As in Keras; refuses a teacher without weights before anything has started."""
@@ -305,6 +318,7 @@ class Distiller(keras.Model):
             "soft_label_weight": self.soft_label_weight,
             "feature_weight": self.feature_weight,
             "teacher_preprocess": serialize(self.teacher_preprocess),
+            "teacher_dtype": self.teacher_dtype,
         }
 
     @classmethod
@@ -317,7 +331,7 @@ class Distiller(keras.Model):
             config[key] = deserialize(config[key])
         config["distillation_losses"] = [deserialize(loss) for loss in config["distillation_losses"]]
         distiller = cls(**config)
-        distiller._has_teacher_weights = False
+        distiller._has_teacher_weights = isinstance(config["teacher"], RecordedTeacher)
         return distiller
 
 

@@ -24,6 +24,7 @@ class Pipeline:
         self.stages = stages
         self.workdir = stages.workdir
         self.data = data.load(config.data)
+        self._answers = None
         self._facts = {"versions": versions(), "data": self.data.fingerprint, "seed": config.seed}
 
     # -- training ------------------------------------------------------------------------------
@@ -42,7 +43,9 @@ class Pipeline:
 
             loading.load_model(config.teacher.path)
             self._facts["teacher"] = files.sha256(config.teacher.path)
-        budget = {key: resolved[key] for key in ("student", "training")}
+        command_line.heading("Teacher's answers")
+        print(f"   {self.answers.plan.statement}", flush=True)
+        budget = {key: resolved[key] for key in ("student", "training")} | {"views": self.answers.plan.views}
         if config.student.derive is not None:
             budget |= {"derived_from": resolved["teacher"], **self._made("teacher")}
         command_line.heading("Baseline: the student's architecture, labels only")
@@ -54,7 +57,7 @@ class Pipeline:
         )
         command_line.heading("Student: distilled")
         budget["distillation"] = resolved["distillation"]
-        budget["teacher"] = resolved["teacher"]
+        budget |= {key: resolved[key] for key in ("teacher", "teacher_cache")}
         self._stage(
             "student",
             self._facts | budget | self._made("teacher"),
@@ -74,9 +77,23 @@ class Pipeline:
     def _train_student(self, name, wrap):
         from tsd_keras import training
 
+        # Before the seed is set: whether the teacher still has to be asked must not move the numbers.
+        caches = self.answers.caches() if name == "student" else None
         training.reproducible(self.config.seed)
         student = self.build_student(with_teacher=name == "student")
-        self._fit(name, wrap(student), student, self.config.training)
+        views = self.answers.plan.views
+        self._fit(name, wrap(student), student, self.config.training, views=views, caches=caches)
+
+    @property
+    def answers(self):
+        """The teacher's answers: how many views every training of the run sees, and the record of them."""
+        if self._answers is None:
+            from tsd_keras import teacher_answers
+
+            self._answers = teacher_answers.TeacherAnswers(
+                self.config, self.data, self.workdir / "teacher_cache", lambda: self.model("teacher")
+            )
+        return self._answers
 
     def build_student(self, with_teacher: bool = True):
         """The student before training.
@@ -111,7 +128,7 @@ class Pipeline:
     def _distiller(self, student):
         from tsd_keras import training
 
-        return training.distiller(self.model("teacher"), student, self.config)
+        return training.distiller(self.answers.teacher(), student, self.config)
 
     def _build(self, section, name):
         from tsd_keras import models
@@ -119,7 +136,7 @@ class Pipeline:
         shape, classes = self.data.x_train.shape[1:], self.data.classes
         return models.build(section.model, input_shape=shape, classes=classes, name=name, **section.arguments)
 
-    def _fit(self, name, trained, kept, section):
+    def _fit(self, name, trained, kept, section, **sources):
         from tflite import files
         from tsd_keras import training
 
@@ -127,7 +144,7 @@ class Pipeline:
         backup = self.workdir / ".backup" / f"{name}-{self.stages.fingerprint[:12]}"
         with files.explained(backup):
             backup.parent.mkdir(parents=True, exist_ok=True)
-        history = training.fit(trained, self.data, section, self.config.seed, backup)
+        history = training.fit(trained, self.data, section, self.config.seed, backup, **sources)
         with files.replaced_file(self.workdir / f"{name}.keras") as path:
             kept.save(path)
         files.write_json(self.workdir / f"{name}.history.json", history)
@@ -251,7 +268,9 @@ class Pipeline:
         artifacts = sorted(
             path
             for path in self.workdir.rglob("*")
-            if path.is_file() and path.name != "manifest.json" and ".backup" not in path.parts
+            if path.is_file()
+            and path.name != "manifest.json"
+            and not {".backup", "teacher_cache"} & set(path.relative_to(self.workdir).parts)
         )
         manifest = {
             "schema": 1,
@@ -259,6 +278,11 @@ class Pipeline:
             "seed": self.config.seed,
             "versions": versions(),
             "data": {"sha256": self.data.fingerprint, "preprocessing": self.data.preprocessing},
+            "teacher_answers": {
+                "views": self.answers.plan.views,
+                "bytes": self.answers.plan.nbytes,
+                "statement": self.answers.plan.statement,
+            },
             "calibration": {
                 "samples": min(self.config.convert.calibration_samples, len(self.data.x_train)),
                 "from": "training split, class-balanced",

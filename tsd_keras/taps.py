@@ -124,6 +124,14 @@ class TappedModel:
         output, logits, tensors = self._graph(inputs, training=training)
         return Pass(output, unwrap(logits), dict(zip(self._paths, tensors, strict=True)))
 
+    def answering(self) -> keras.Model:
+        """A model for `predict` over the very layers of this one: its outputs are `[output, logits, *taps]`.
+
+        Raises:
+            ValueError: If the model has several outputs.
+        """
+        return _Answering(self)
+
     def _find(self, path: str, layers: dict) -> str:
         prefixes = (f"{self._role}/", f"{self.model.name}/")
         names = [path, *(path[len(prefix) :] for prefix in prefixes if path.startswith(prefix))]
@@ -135,6 +143,22 @@ class TappedModel:
             f"The {self._role} {self.model.name!r} has no layer {path!r}. Nearest: {near}. "
             f"All: {list(layers)}."
         )
+
+
+class _Answering(keras.Model):
+    """What a `TappedModel` gives, as a flat list."""
+
+    def __init__(self, tapped):
+        super().__init__(name=f"{tapped.model.name}_answering")
+        self.model = tapped.model  # so that its variables are this model's too
+        self._pass = lambda inputs: tapped(inputs, training=False)
+        self.built = True
+
+    def call(self, inputs):
+        output, logits, activations = self._pass(inputs)
+        if len(keras.tree.flatten(output)) > 1:
+            raise ValueError(f"The model {self.model.name!r} has several outputs; only one can be recorded.")
+        return [unwrap(output), logits, *activations.values()]
 
 
 def unwrap(outputs):

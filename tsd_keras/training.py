@@ -10,10 +10,12 @@ from tflite.errors import UserError
 from tsd_keras import config as configs
 from tsd_keras.data import Dataset
 from tsd_keras.data.batches import Batches
+from tsd_keras.data.views import Views
 from tsd_keras.dense_kernel import DenseKernel
 from tsd_keras.distiller import Distiller
 from tsd_keras.losses import SoftLabels
 from tsd_keras.taps import Tap
+from tsd_keras.teacher import RecordedTeacher
 
 
 class _Backup(keras.callbacks.BackupAndRestore):
@@ -63,7 +65,14 @@ def optimizer(training: configs.Training, steps_per_epoch: int) -> keras.optimiz
     return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
 
 
-def distiller(teacher: keras.Model, student: keras.Model, config: configs.Config) -> Distiller:
+def teacher_taps(config: configs.Config) -> list[str]:
+    """Paths of the teacher's layers that a config taps."""
+    return list(dict.fromkeys(tap.teacher for tap in config.distillation.taps))
+
+
+def distiller(
+    teacher: keras.Model | RecordedTeacher, student: keras.Model, config: configs.Config
+) -> Distiller:
     """The Distiller that a config's `distillation` and `teacher.preprocess` describe."""
     section = config.distillation
     losses = [SoftLabels(**section.soft_labels.model_dump())] if section.soft_label_weight else []
@@ -99,6 +108,9 @@ def fit(
     seed: int,
     backup: pathlib.Path,
     verbose: str | int = "auto",
+    *,
+    views: int = 0,
+    caches=None,
 ) -> dict[str, list[float]]:
     """Compiles and trains on the training split, watched on the validation split.
 
@@ -109,23 +121,32 @@ def fit(
         seed: Seed of shuffling and augmentation.
         backup: Folder that keeps the state between epochs; a training that finds one continues.
         verbose: As in `keras.Model.fit`.
+        views: Number of random views that take turns, epoch by epoch; 0 makes every epoch's new.
+        caches: For a Distiller without its teacher: the `TeacherCache` of the training split, of as many
+            views, and the one of the validation split.
 
     Returns:
         The history of all logs.
     """
-    batches = Batches(
-        data.x_train, data.y_train, data.classes, training.batch_size, seed, training.augmentation
-    )
+    labels = [np.eye(data.classes, dtype="float32")[y] for y in (data.y_train, data.y_validation)]
+    if caches is None:
+        samples = Views(data.x_train, seed, training.augmentation)
+        batches = Batches(samples, labels[0], training.batch_size, seed, views)
+        validation = (data.x_validation, labels[1])
+    else:
+        train, held_out = caches
+        wanted = {"batch_size": training.batch_size, "taps": model.teacher_taps}
+        batches = train.dataset(data.x_train, labels[0], seed=seed, **wanted)
+        validation = held_out.dataset(data.x_validation, labels[1], shuffle=False, **wanted)
     model.compile(
         optimizer(training, len(batches)),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    labels = np.eye(data.classes, dtype="float32")[data.y_validation]
     history = model.fit(
         batches,
         epochs=training.epochs,
-        validation_data=(data.x_validation, labels),
+        validation_data=validation,
         callbacks=[_Backup(backup), batches.clock],
         shuffle=False,
         verbose=verbose,

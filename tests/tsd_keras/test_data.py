@@ -5,6 +5,7 @@ from tflite.errors import UserError
 from tsd_keras import config, data
 from tsd_keras.data import arrays, augmentation
 from tsd_keras.data.batches import Batches
+from tsd_keras.data.views import Views
 
 
 def section(**values):
@@ -112,10 +113,11 @@ def test_faulty_files_are_explained(tmp_path):
 
 def test_a_batch_follows_from_seed_epoch_and_index_alone():
     x, y = good()
+    y = np.eye(4, dtype="float32")[y]
     settings = config.Augmentation(flip=True, shift=1, cutout=2, mixup=0.4)
 
     def batch(seed, epoch, index):
-        batches = Batches(x, y, 4, 8, seed, settings)
+        batches = Batches(Views(x, seed, settings), y, 8, seed)
         batches.clock.on_epoch_begin(epoch)
         return batches[index]
 
@@ -127,20 +129,80 @@ def test_a_batch_follows_from_seed_epoch_and_index_alone():
     np.testing.assert_allclose(labels.sum(-1), 1, rtol=1e-6)
 
 
-def test_an_epoch_sees_every_sample_once():
-    x, y = good()
-    batches = Batches(x, y, 4, 8, 0, config.Augmentation())
+def test_an_epoch_sees_every_sample_once_and_views_take_turns():
+    x, _ = good()
+    batches = Batches(Views(x), None, 8, seed=0)
     seen = np.concatenate([batches[index][0] for index in range(len(batches))])
     assert {row.tobytes() for row in seen} == {row.tobytes() for row in x}
+    shown = []
+    batches = Batches(Views(x, 0, config.Augmentation(shift=1)), None, 40, seed=0, cycle=3)
+    for _ in range(6):
+        shown.append({row.tobytes() for row in batches[0][0]})
+        batches.on_epoch_end()
+    assert shown[:3] == shown[3:] and shown[0] != shown[1] != shown[2]
+
+
+def test_processes_share_every_batch():
+    x, y = good()
+    whole = Batches(Views(x), y, 8, seed=3)[1]
+    parts = [Batches(Views(x), y, 8, seed=3, share=(index, 2))[1] for index in range(2)]
+    for first, second, both in zip(*parts, whole, strict=True):
+        np.testing.assert_array_equal(np.concatenate([first, second]), both)
+    with pytest.raises(ValueError, match="8 samples cannot be shared evenly by 3"):
+        Batches(Views(x), y, 8, seed=3, share=(0, 3))
+
+
+def test_a_view_follows_from_seed_sample_and_view_alone():
+    x, y = good()
+    y = np.eye(4, dtype="float32")[y]
+    settings = config.Augmentation(flip=True, shift=1, cutout=2, mixup=0.4)
+    views = Views(x, 7, settings)
+    together = views(np.arange(40), 2, y)
+    views(np.arange(40), 5)
+    for sample in (0, 17, 39):
+        for one, all_of_them in zip(views(np.array([sample]), 2, y), together, strict=True):
+            np.testing.assert_array_equal(one[0], all_of_them[sample])
+    # Without mixup, whose partner may be any sample, a larger set has the same first views.
+    alone = settings.model_copy(update={"mixup": 0.0})
+    first = Views(x[:10], 7, alone)(np.arange(10), 2)[0]
+    np.testing.assert_array_equal(first, Views(x, 7, alone)(np.arange(10), 2)[0])
+    assert (Views(x, 8, settings)(np.arange(40), 2)[0] != together[0]).any()
+
+
+def test_mixup_blends_two_samples_of_the_same_view():
+    x, y = good()
+    y = np.eye(4, dtype="float32")[y]
+    pure = Views(x, 1, config.Augmentation(shift=1))(np.arange(40), 3)[0].reshape(40, -1)
+    mixed, labels = Views(x, 1, config.Augmentation(shift=1, mixup=1.0))(np.arange(40), 3, y)
+    partners = set()
+    for own, image, label, own_label in zip(pure, mixed.reshape(40, -1), labels, y, strict=True):
+        # image = s * own + (1 - s) * other, for one of the others
+        fits = [np.linalg.lstsq(np.stack([own, other], 1), image, rcond=None) for other in pure]
+        best = min(range(40), key=lambda i: fits[i][1][0] if fits[i][1].size else np.inf)
+        share, rest = fits[best][0]
+        if fits[best][1].size and fits[best][1][0] < 1e-8:
+            partners.add(best)
+            assert share + rest == pytest.approx(1, abs=1e-3) and share >= 0.5 - 1e-3
+            np.testing.assert_allclose(label, share * own_label + rest * y[best], atol=1e-3)
+    assert len(partners) > 20
 
 
 def test_augmentations_move_mirror_and_cover():
     image = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
-    views = {augmentation.flip(image, np.random.default_rng(i)).tobytes() for i in range(20)}
-    assert views == {image.tobytes(), image[:, :, ::-1].tobytes()}
+    assert (augmentation.flip(image, np.array([True])) == image[:, :, ::-1]).all()
+    assert (augmentation.flip(image, np.array([False])) == image).all()
     padded = np.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    possible = {padded[:, i : i + 4, j : j + 4].tobytes() for i in range(3) for j in range(3)}
-    views = {augmentation.shift(image, np.random.default_rng(i), 1).tobytes() for i in range(80)}
-    assert views == possible
-    holed = augmentation.cutout(image, np.random.default_rng(1), 3)
-    assert 0 < (holed != image).sum() <= 9
+    for top in range(3):
+        for left in range(3):
+            moved = augmentation.shift(image, np.array([top]), np.array([left]), 1)
+            assert (moved == padded[:, top : top + 4, left : left + 4]).all()
+    holed = augmentation.cutout(image, np.array([0]), np.array([2]), 3)
+    assert set(zip(*(holed != image)[0, ..., 0].nonzero(), strict=True)) == {
+        (row, column) for row in (0, 1) for column in (1, 2, 3)
+    }
+
+
+def test_half_of_the_views_are_mirrored():
+    x = np.arange(6000, dtype="float32").reshape(3000, 1, 2, 1)
+    shown = Views(x, 0, config.Augmentation(flip=True))(np.arange(3000), 0)[0][:, 0, :, 0]
+    assert abs((shown[:, 0] > shown[:, 1]).mean() - 0.5) < 0.05

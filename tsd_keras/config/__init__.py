@@ -5,6 +5,7 @@ from tsd_keras.config.deployment import Convert, Firmware, Quantize
 from tsd_keras.config.distillation import Distillation, SoftLabelsSection, TapSection
 from tsd_keras.config.experiment import Config
 from tsd_keras.config.models import Derive, Preprocess, Student, Teacher
+from tsd_keras.config.teacher_cache import TeacherCache
 from tsd_keras.config.training import Augmentation, Training
 from tsd_keras.config.yaml_file import load
 
@@ -22,6 +23,7 @@ __all__ = [
     "Student",
     "TapSection",
     "Teacher",
+    "TeacherCache",
     "Training",
     "load",
 ]

@@ -7,6 +7,7 @@ from tsd_keras.config.deployment import Convert, Firmware, Quantize
 from tsd_keras.config.distillation import Distillation
 from tsd_keras.config.models import Student, Teacher
 from tsd_keras.config.section import Section
+from tsd_keras.config.teacher_cache import TeacherCache
 from tsd_keras.config.training import Training
 
 
@@ -19,6 +20,7 @@ class Config(Section):
     student: Student = Field(default_factory=Student)
     training: Training = Field(Training(), description="of baseline and student alike")
     distillation: Distillation = Distillation()
+    teacher_cache: TeacherCache = TeacherCache()
     convert: Convert = Convert()
     quantize: Quantize = Quantize()
     firmware: Firmware = Firmware()

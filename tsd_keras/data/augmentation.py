@@ -1,79 +1,55 @@
-"""Random views of images, drawn from a generator that the caller seeds."""
+"""Views of images, drawn by what the caller hands in: no state, no randomness of their own."""
 
 import numpy as np
 
 
-def shift(x: np.ndarray, rng: np.random.Generator, pixels: int) -> np.ndarray:
-    """Moves every image by up to `pixels` in both directions, edges mirrored.
+def shift(x: np.ndarray, top: np.ndarray, left: np.ndarray, pixels: int) -> np.ndarray:
+    """Cuts every image out of itself with mirrored edges, `pixels` wide.
 
     Args:
         x: `(batch, height, width, channels)`.
-        rng: Source of randomness.
+        top: First row of the cut, integers `(batch,)` from 0 to twice `pixels`.
+        left: First column of the cut, likewise.
         pixels: Largest shift, less than the image's size.
     """
-    batch, height, width, _ = x.shape
-    padded = np.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)), mode="reflect")
-    top, left = rng.integers(0, 2 * pixels + 1, (2, batch))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), (1, 2))
-    return windows[np.arange(batch), top, left].transpose(0, 2, 3, 1)
+    rows = _mirrored(top, x.shape[1], pixels)
+    columns = _mirrored(left, x.shape[2], pixels)
+    return x[np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-def flip(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirrors half of the images `(batch, height, width, channels)` left to right."""
-    mirrored = rng.random(len(x)) < 0.5
+def _mirrored(first, size, pixels):
+    """Indices `(batch, size)` of a cut, those over the edge turned back."""
+    index = np.abs(first[:, None] + np.arange(size) - pixels)
+    return np.minimum(index, 2 * (size - 1) - index)
+
+
+def flip(x: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+    """Mirrors the images `(batch, height, width, channels)` that `mirrored` `(batch,)` names."""
     return np.where(mirrored[:, None, None, None], x[:, :, ::-1], x)
 
 
-def cutout(x: np.ndarray, rng: np.random.Generator, pixels: int) -> np.ndarray:
+def cutout(x: np.ndarray, row: np.ndarray, column: np.ndarray, pixels: int) -> np.ndarray:
     """Replaces a square of every image by the image's mean; DeVries and Taylor, arXiv 1708.04552.
 
     Args:
         x: `(batch, height, width, channels)`.
-        rng: Source of randomness.
+        row: Row of the square's centre, integers `(batch,)`.
+        column: Column of the square's centre, likewise.
         pixels: Side of the square, which may reach over the edge.
     """
-    batch, height, width, _ = x.shape
-    rows = np.abs(np.arange(height) - rng.integers(0, height, (batch, 1))) * 2 < pixels
-    columns = np.abs(np.arange(width) - rng.integers(0, width, (batch, 1))) * 2 < pixels
+    rows = np.abs(np.arange(x.shape[1]) - row[:, None]) * 2 < pixels
+    columns = np.abs(np.arange(x.shape[2]) - column[:, None]) * 2 < pixels
     hole = (rows[:, :, None] & columns[:, None, :])[..., None]
     return np.where(hole, x.mean((1, 2), keepdims=True), x)
 
 
-def mixup(
-    x: np.ndarray, y: np.ndarray, rng: np.random.Generator, alpha: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Blends every sample, and its label, with another of the batch; Zhang et al., arXiv 1710.09412.
+def blend(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """`share` of the first and the rest of the second, sample by sample: mixup, arXiv 1710.09412.
 
     Args:
-        x: `(batch, ...)`.
-        y: One-hot labels `(batch, classes)`.
-        rng: Source of randomness.
-        alpha: Parameter of the beta distribution the shares are drawn from.
+        first: float32 `(batch, ...)`.
+        second: As the first.
+        share: float32 `(batch,)`, between 0 and 1.
     """
-    share = rng.beta(alpha, alpha, len(x)).astype("float32")
-    share = np.maximum(share, 1 - share)
-    partner = rng.permutation(len(x))
-    image_share = share.reshape(-1, *(1,) * (x.ndim - 1))
-    x = image_share * x + (1 - image_share) * x[partner]
-    y = share[:, None] * y + (1 - share[:, None]) * y[partner]
-    return x, y
-
-
-def augment(x, y, rng: np.random.Generator, config) -> tuple[np.ndarray, np.ndarray]:
-    """Applies what a `tsd_keras.config.Augmentation` asks for, in a fixed order.
-
-    Args:
-        x: float32 `(batch, ...)`; images where anything but mixup is asked for.
-        y: One-hot float32 labels `(batch, classes)`.
-        rng: Source of randomness.
-        config: The settings.
-    """
-    if config.flip:
-        x = flip(x, rng)
-    if config.shift:
-        x = shift(x, rng, config.shift)
-    if config.cutout:
-        x = cutout(x, rng, config.cutout)
-    if config.mixup:
-        x, y = mixup(x, y, rng, config.mixup)
-    return np.ascontiguousarray(x, "float32"), y
+    share = share.reshape(-1, *(1,) * (first.ndim - 1))
+    return share * first + (1 - share) * second
