@@ -31,10 +31,11 @@ format: setup
 lock:
 	$(PYTHON) -m venv --clear .venv-lock
 	.venv-lock/bin/python -m pip install --quiet pip-tools
-	.venv-lock/bin/pip-compile --quiet --extra test --strip-extras --upgrade --no-emit-index-url \
-		--no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	.venv-lock/bin/pip-compile --quiet --extra test --strip-extras --upgrade --no-annotate --no-header --allow-unsafe \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	echo "# Exact, tested versions; make lock renews them from pyproject.toml." > requirements.txt
 	sed -E '/^tflite-micro==/s/ *(;.*)?$$/ ; sys_platform == "linux" and platform_machine == "x86_64"/' \
-		requirements.lock > requirements.txt
+		requirements.lock >> requirements.txt
 	rm -rf .venv-lock requirements.lock
 
 clean:
