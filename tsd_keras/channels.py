@@ -222,6 +222,25 @@ class Group:
     layers: tuple[str, ...]
 
 
+def strongest(
+    channels: Channels, scores: np.ndarray, share: float, groups: list[Group] | None = None
+) -> np.ndarray:
+    """Of every group, the share of channels with the largest scores, at least one: bool `(count,)`.
+
+    Args:
+        channels: The channels of a model.
+        scores: `(count,)`, larger is stronger.
+        share: The share to keep.
+        groups: The groups that may lose channels; all where left out.
+    """
+    kept = np.ones(channels.count, bool)
+    for group in channels.groups if groups is None else groups:
+        count = max(1, round(share * len(group.channels)))
+        order = np.argsort(-scores[group.channels], kind="stable")
+        kept[group.channels[order[count:]]] = False
+    return kept
+
+
 def keeps_zero(layer: keras.layers.Layer) -> bool:
     """Whether a channel that is zero is zero after the layer's activation."""
     if isinstance(layer, layers.Rescaling):

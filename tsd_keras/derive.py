@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 from keras import layers
 
 from tflite.errors import UserError
 from tsd_keras import layer_graph
-from tsd_keras.channels import DEPTHWISE, PRODUCERS, Channels, narrow
+from tsd_keras.channels import DEPTHWISE, PRODUCERS, Channels, narrow, strongest
 from tsd_keras.importance import importance as score
 from tsd_keras.layer_graph import Call, LayerGraph
 
@@ -67,16 +66,6 @@ def derive_student(
     channels = Channels(layer_graph.read(student))
     kept = strongest(channels, score(channels, student, importance, data), width)
     return narrow(channels, kept, name)
-
-
-def strongest(channels: Channels, scores: np.ndarray, share: float) -> np.ndarray:
-    """Of every group, the share of channels with the largest scores, at least one: bool `(count,)`."""
-    kept = np.ones(channels.count, bool)
-    for group in channels.groups:
-        count = max(1, round(share * len(group.channels)))
-        order = np.argsort(-scores[group.channels], kind="stable")
-        kept[group.channels[order[count:]]] = False
-    return kept
 
 
 def _ending(graph: LayerGraph, end):

@@ -81,8 +81,9 @@ class Pipeline:
         caches = self.answers.caches() if name == "student" else None
         training.reproducible(self.config.seed)
         student = self.build_student(with_teacher=name == "student")
-        views = self.answers.plan.views
-        self._fit(name, wrap(student), student, self.config.training, views=views, caches=caches)
+        sources = {"views": self.answers.plan.views, "caches": caches}
+        section = self.config.distillation.channel_dropping if name == "student" else None
+        self._fit(name, wrap(student), student, self.config.training, section, **sources)
 
     @property
     def answers(self):
@@ -109,11 +110,10 @@ class Pipeline:
         from tsd_keras import layer_graph, training
         from tsd_keras.derive import derive_student
 
-        x = self.as_input("teacher", self.data.x_train[:_IMPORTANCE_SAMPLES])
         student = derive_student(
             self.model("teacher"),
             **section.derive.model_dump(),
-            data=(x, self.data.y_train[:_IMPORTANCE_SAMPLES]),
+            data=self._importance_data("teacher"),
             end="logits",
             name="student",
         )
@@ -136,15 +136,27 @@ class Pipeline:
         shape, classes = self.data.x_train.shape[1:], self.data.classes
         return models.build(section.model, input_shape=shape, classes=classes, name=name, **section.arguments)
 
-    def _fit(self, name, trained, kept, section, **sources):
+    def _importance_data(self, name):
+        """What a gradient's importance is measured on."""
+        x, y = self.data.x_train, self.data.y_train
+        if y is None or self.data.labels != "class":
+            return self.as_input(name, x[:_IMPORTANCE_SAMPLES]), None
+        labelled = (y >= 0).nonzero()[0][:_IMPORTANCE_SAMPLES]
+        return self.as_input(name, x[labelled]), y[labelled]
+
+    def _fit(self, name, trained, kept, section, dropping=None, **sources):
         from tflite import files
-        from tsd_keras import training
+        from tsd_keras import channel_dropping, training
 
         # Named after the stage's inputs, so that a changed config does not continue an old training.
         backup = self.workdir / ".backup" / f"{name}-{self.stages.fingerprint[:12]}"
         with files.explained(backup):
             backup.parent.mkdir(parents=True, exist_ok=True)
+        if dropping is not None:
+            data = self._importance_data(name)
+            sources["callbacks"] = [channel_dropping.ChannelDropping(**dropping.settings(), data=data)]
         history = training.fit(trained, self.data, section, self.config.seed, backup, **sources)
+        kept = kept if dropping is None else channel_dropping.slim(kept)
         with files.replaced_file(self.workdir / f"{name}.keras") as path:
             kept.save(path)
         files.write_json(self.workdir / f"{name}.history.json", history)

@@ -1,6 +1,7 @@
 """Trains a model, or a student under its Distiller, as a config says."""
 
 import pathlib
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -111,6 +112,7 @@ def fit(
     *,
     views: int = 0,
     caches=None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, list[float]]:
     """Compiles and trains on the training split, watched on the validation split.
 
@@ -124,6 +126,7 @@ def fit(
         views: Number of random views that take turns, epoch by epoch; 0 makes every epoch's new.
         caches: For a Distiller without its teacher: the `TeacherCache` of the training split, of as many
             views, and the one of the validation split.
+        callbacks: Further callbacks.
 
     Returns:
         The history of all logs.
@@ -147,7 +150,7 @@ def fit(
         batches,
         epochs=training.epochs,
         validation_data=validation,
-        callbacks=[_Backup(backup), batches.clock],
+        callbacks=[_Backup(backup), batches.clock, *callbacks],
         shuffle=False,
         verbose=verbose,
     )

@@ -1,6 +1,6 @@
 """Trains a student with every kind of term and writes its weights: run once per backend or strategy.
 
-Usage: python train_and_dump.py OUTPUT.npz [--replicas N] [--batch-norm]
+Usage: python train_and_dump.py OUTPUT.npz [--replicas N] [--batch-norm] [--drop-channels]
 """
 
 import argparse
@@ -11,6 +11,7 @@ import numpy as np
 from small_models import image_model, images
 
 from tsd_keras import DenseKernel, Distiller, SoftLabels, Tap
+from tsd_keras.channel_dropping import ChannelDropping
 
 
 def same_weights_everywhere(model, seed):
@@ -34,6 +35,7 @@ def main():
     parser.add_argument("output")
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--batch-norm", action="store_true")
+    parser.add_argument("--drop-channels", action="store_true")
     arguments = parser.parse_args()
     x, y = images(64)
     weight = np.linspace(0.5, 1.5, 64).astype("float32")
@@ -50,8 +52,9 @@ def main():
         )
     for seed, model in enumerate([teacher, student, *distiller.dense_kernels]):
         same_weights_everywhere(model, seed)
+    callbacks = [ChannelDropping(0.5, start=0.0)] if arguments.drop_channels else []
     history = distiller.fit(
-        x, y, sample_weight=weight, batch_size=16, epochs=3, shuffle=False, verbose=0
+        x, y, sample_weight=weight, batch_size=16, epochs=3, shuffle=False, verbose=0, callbacks=callbacks
     ).history
     arrays = {f"weight{i}": value for i, value in enumerate(distiller.get_weights())}
     arrays |= {name: np.array(values) for name, values in history.items()}
