@@ -1,9 +1,9 @@
-# make demo | make test | make setup: each prepares .venv first and reuses what stands.
+# make demo | make test | make fuzz | make setup: each prepares .venv first and reuses what stands.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: setup demo test lint format lock clean bazel-test
+.PHONY: setup demo test fuzz lint format lock clean bazel-test
 
 setup: .venv/ready
 
@@ -18,6 +18,10 @@ demo: setup
 
 test: lint
 	$(BIN)/python -m pytest
+
+# The random models of one operator, many more of them than in make test.
+fuzz: setup
+	TSD_FUZZ=$${TSD_FUZZ:-500} $(BIN)/python -m pytest tests/tflite/test_aot_operators.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""One face for the interpreters: LiteRT on the desktop, TensorFlow Lite Micro as on the board."""
+"""One face for all engines: LiteRT on the desktop, TensorFlow Lite Micro as on the board, generated C."""
 
 import dataclasses
 import os
@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tflite import compiled, quiet
 from tflite import graph as graph_module
-from tflite import quiet
 from tflite.errors import UserError
 from tflite.graph import Graph, Tensor
 
-NAMES = ("litert", "tflm")
+NAMES = ("litert", "tflm", "c")
 
 
 class EngineUnavailable(UserError):
@@ -55,7 +55,7 @@ class Engine:
     """A model on one interpreter.
 
     Attributes:
-        name: `"litert"` or `"tflm"`.
+        name: `"litert"`, `"tflm"` or `"c"`.
         input, output: What goes in and comes out.
     """
 
@@ -99,7 +99,8 @@ def open_engine(model: str | os.PathLike | bytes, name: str) -> Engine:
 
     Args:
         model: Path or bytes of a flatbuffer with one input and one output.
-        name: `"litert"` (`ai-edge-litert`, or `tflite-runtime` where only that is installed) or `"tflm"`.
+        name: `"litert"` (`ai-edge-litert`, or `tflite-runtime` where only that is installed), `"tflm"`,
+            or `"c"`: the C that `tflite.aot` generates, compiled here.
 
     Raises:
         UserError: If the model is corrupt, or the interpreter refuses it.
@@ -111,7 +112,7 @@ def open_engine(model: str | os.PathLike | bytes, name: str) -> Engine:
     graph = graph_module.read(model)
     _one_of_each(graph)
     with quiet.native_logs():
-        infer = {"litert": _litert, "tflm": _tflm}[name](data)
+        infer = _compiled(graph) if name == "c" else {"litert": _litert, "tflm": _tflm}[name](data)
     return Engine(name, tensor_info(graph.input), tensor_info(graph.output), infer)
 
 
@@ -136,7 +137,7 @@ def tensor_info(tensor: Tensor) -> TensorInfo:
 
 
 def available() -> tuple[str, ...]:
-    """The engines that can be opened on this machine."""
+    """The interpreters that can be opened on this machine, for any model that they take."""
     names = []
     for name, load in (("litert", _litert_class), ("tflm", tflm_runtime)):
         try:
@@ -190,6 +191,12 @@ def _litert(data: bytes) -> Callable[[np.ndarray], np.ndarray]:
         return interpreter.get_tensor(output_index)
 
     return infer
+
+
+def _compiled(graph: Graph) -> Callable[[np.ndarray], np.ndarray]:
+    if compiled.compiler() is None:
+        raise EngineUnavailable("No C compiler is installed: install cc (gcc or clang), or set CC.")
+    return compiled.CompiledModel(graph).infer
 
 
 def tflm_runtime():

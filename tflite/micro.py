@@ -164,7 +164,11 @@ def fill(firmware: Firmware, template: str, **values: str) -> str:
         template: Path within `firmware/templates`.
         **values: Further names and what they stand for.
     """
-    values = {**_values(firmware), **values}
+    return fill_text(template, {**_values(firmware), **values})
+
+
+def fill_text(template: str, values: dict[str, str]) -> str:
+    """The text of a template within `firmware/templates` with its `@NAMES@` filled in."""
     return re.sub(r"@([A-Z][A-Z0-9_]*)@", lambda match: values[match[1]], _template(template))
 
 

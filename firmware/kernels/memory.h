@@ -1,0 +1,40 @@
+/* Where constants stand and how they are read.
+ *
+ * On AVR constants stay in flash, which ordinary pointers do not reach: they are declared TSD_FLASH
+ * and read through these functions. Everywhere else a constant is read like any memory.
+ */
+#ifndef TSD_MEMORY_H
+#define TSD_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if (-1 >> 1) != -1
+#error "The kernels need a compiler that shifts negative numbers arithmetically."
+#endif
+
+#if defined(__AVR__)
+#include <avr/pgmspace.h>
+#define TSD_FLASH PROGMEM
+static inline int8_t tsd_flash8(const int8_t *p) { return (int8_t)pgm_read_byte(p); }
+static inline int16_t tsd_flash16(const int16_t *p) { return (int16_t)pgm_read_word(p); }
+static inline int32_t tsd_flash32(const int32_t *p) { return (int32_t)pgm_read_dword(p); }
+static inline int8_t tsd_read8(const int8_t *p, int flash) { return flash ? tsd_flash8(p) : *p; }
+static inline int16_t tsd_read16(const int16_t *p, int flash) { return flash ? tsd_flash16(p) : *p; }
+/* Makes `p` point to a copy of the arguments that ordinary code can read. */
+#define TSD_FETCH(type, p, args)                \
+  type p##_copy;                                \
+  memcpy_P(&p##_copy, (args), sizeof(p##_copy)); \
+  const type *const p = &p##_copy
+#else
+#define TSD_FLASH
+static inline int8_t tsd_flash8(const int8_t *p) { return *p; }
+static inline int16_t tsd_flash16(const int16_t *p) { return *p; }
+static inline int32_t tsd_flash32(const int32_t *p) { return *p; }
+static inline int8_t tsd_read8(const int8_t *p, int flash) { return (void)flash, *p; }
+static inline int16_t tsd_read16(const int16_t *p, int flash) { return (void)flash, *p; }
+#define TSD_FETCH(type, p, args) const type *const p = (args)
+#endif
+
+#endif /* TSD_MEMORY_H */

@@ -1,0 +1,21 @@
+
+static const @INPUT_TYPE@ golden_inputs[] TSD_FLASH = {
+@GOLDEN_INPUTS@
+};
+static const @OUTPUT_TYPE@ golden_outputs[] TSD_FLASH = {
+@GOLDEN_OUTPUTS@
+};
+
+long @PREFIX@_selftest(void *arena) {
+  @INPUT_TYPE@ *const in = (@INPUT_TYPE@ *)(void *)((int8_t *)arena + @MACRO@_ARENA_INPUT);
+  @OUTPUT_TYPE@ *const out = (@OUTPUT_TYPE@ *)(void *)((int8_t *)arena + @MACRO@_ARENA_OUTPUT);
+  const @INPUT_TYPE@ *input = golden_inputs;
+  const @OUTPUT_TYPE@ *output = golden_outputs;
+  long differing = 0;
+  for (int golden = 0; golden < @MACRO@_GOLDENS; ++golden) {
+    for (int32_t i = 0; i < @MACRO@_INPUT_SIZE; ++i) in[i] = @READ_INPUT@(input++);
+    @PREFIX@_run(in, out, arena);
+    for (int32_t i = 0; i < @MACRO@_OUTPUT_SIZE; ++i) differing += out[i] != @READ_OUTPUT@(output++);
+  }
+  return differing;
+}

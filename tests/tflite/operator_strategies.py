@@ -1,0 +1,370 @@
+"""Hypothesis strategies: random models of one operator, one function for each kind of operator."""
+
+import numpy as np
+from hypothesis import strategies as st
+from single_operator import Spec, constant, fb, model
+
+seeds = st.integers(0, 2**32 - 1)
+scales = st.floats(2**-10, 0.5).map(lambda value: float(np.float32(value)))
+zero_points = st.one_of(st.integers(-128, 127), st.just(-128))
+sizes = st.integers(1, 7)
+activations = st.sampled_from([0, 0, 1, 3])
+
+
+def _options(kind: str, **fields):
+    options = getattr(fb, f"{kind}OptionsT")()
+    for name, value in fields.items():
+        assert hasattr(options, name), name
+        setattr(options, name, value)
+    return options
+
+
+def _int8(draw, shape, **more) -> Spec:
+    return Spec(tuple(shape), "int8", draw(scales), draw(zero_points), **more)
+
+
+def _weights(draw, shape, axis=None, channels=1) -> Spec:
+    """Symmetric weights, per tensor or per channel, extremes included."""
+    random = np.random.default_rng(draw(seeds))
+    values = random.integers(-127, 128, shape).astype("int8")
+    if axis is None:
+        return Spec(tuple(shape), "int8", draw(scales), 0, data=values)
+    channel_scales = np.exp(random.uniform(np.log(2**-10), np.log(0.5), channels)).astype("float32")
+    return Spec(tuple(shape), "int8", channel_scales, 0, axis, data=values)
+
+
+def _bias(draw, source, weights, channels, bound=2**14) -> Spec | None:
+    """A bias, with the scales that TFLM insists on, or none."""
+    if draw(st.booleans()) is False:
+        return None
+    values = np.random.default_rng(draw(seeds)).integers(-bound, bound, channels)
+    scale = np.float32(source.scale) * np.atleast_1d(np.asarray(weights.scale, "float32"))
+    return Spec((channels,), "int32", scale, data=values.astype("int32"))
+
+
+def _output_scale(draw, source, weights, taps) -> float:
+    """A scale under which outputs spread over the range, with some saturation."""
+    spread = 60 * 60 * np.sqrt(taps) * source.scale * float(np.mean(weights.scale))
+    return float(np.float32(spread / draw(st.floats(20, 400))))
+
+
+def _extent(extent, taps, stride, dilation, padding):
+    reach = (taps - 1) * dilation + 1
+    return -(-extent // stride) if padding == 0 else -(-(extent - reach + 1) // stride)
+
+
+def _window(draw, height, width):
+    """Kernel, strides, dilations and padding that fit the input."""
+    padding = draw(st.sampled_from([0, 1]))
+    result = []
+    for extent in (height, width):
+        dilation = draw(st.sampled_from([1, 1, 1, 2, 3]))
+        taps = draw(st.integers(1, 4 if padding == 0 else max(1, min(4, (extent - 1) // dilation + 1))))
+        stride = draw(st.integers(1, 3))
+        result.append((taps, stride, dilation, _extent(extent, taps, stride, dilation, padding)))
+    return padding, *result
+
+
+@st.composite
+def conv_2d(draw):
+    height, width, channels, outputs = (
+        draw(sizes),
+        draw(sizes),
+        draw(st.integers(1, 9)),
+        draw(st.integers(1, 9)),
+    )
+    padding, rows, columns = _window(draw, height, width)
+    source = _int8(draw, (1, height, width, channels))
+    shape = (outputs, rows[0], columns[0], channels)
+    weights = _weights(draw, shape, 0 if draw(st.booleans()) else None, outputs)
+    output = Spec(
+        (1, rows[3], columns[3], outputs),
+        "int8",
+        _output_scale(draw, source, weights, rows[0] * columns[0] * channels),
+        draw(zero_points),
+    )
+    options = _options(
+        "Conv2D",
+        padding=padding,
+        strideH=rows[1],
+        strideW=columns[1],
+        dilationHFactor=rows[2],
+        dilationWFactor=columns[2],
+        fusedActivationFunction=draw(activations),
+    )
+    bias = _bias(draw, source, weights, outputs)
+    return model("CONV_2D", [source, weights, bias], [output], options)
+
+
+@st.composite
+def depthwise_conv_2d(draw):
+    height, width, channels, times = (
+        draw(sizes),
+        draw(sizes),
+        draw(st.integers(1, 9)),
+        draw(st.integers(1, 3)),
+    )
+    padding, rows, columns = _window(draw, height, width)
+    source = _int8(draw, (1, height, width, channels))
+    shape = (1, rows[0], columns[0], channels * times)
+    weights = _weights(draw, shape, 3 if draw(st.booleans()) else None, channels * times)
+    output = Spec(
+        (1, rows[3], columns[3], channels * times),
+        "int8",
+        _output_scale(draw, source, weights, rows[0] * columns[0]),
+        draw(zero_points),
+    )
+    options = _options(
+        "DepthwiseConv2D",
+        padding=padding,
+        strideH=rows[1],
+        strideW=columns[1],
+        depthMultiplier=times,
+        dilationHFactor=rows[2],
+        dilationWFactor=columns[2],
+        fusedActivationFunction=draw(activations),
+    )
+    return model(
+        "DEPTHWISE_CONV_2D",
+        [source, weights, _bias(draw, source, weights, channels * times)],
+        [output],
+        options,
+    )
+
+
+@st.composite
+def fully_connected(draw):
+    depth, channels = draw(st.integers(1, 40)), draw(st.integers(1, 13))
+    source = _int8(draw, (1, depth))
+    weights = _weights(draw, (channels, depth), 0 if draw(st.booleans()) else None, channels)
+    output = Spec((1, channels), "int8", _output_scale(draw, source, weights, depth), draw(zero_points))
+    options = _options("FullyConnected", fusedActivationFunction=draw(activations))
+    return model(
+        "FULLY_CONNECTED", [source, weights, _bias(draw, source, weights, channels)], [output], options
+    )
+
+
+def _shape(draw, most=4):
+    return (1, *draw(st.lists(st.integers(1, 5), min_size=1, max_size=most - 1)))
+
+
+def _partner(draw, shape) -> tuple:
+    """A shape that is repeated to `shape`, most often the same."""
+    kind = draw(st.sampled_from(["same", "same", "last", "some"]))
+    if kind == "same":
+        return shape
+    if kind == "last":
+        return shape[-1:]
+    return tuple(extent if draw(st.booleans()) else 1 for extent in shape)
+
+
+@st.composite
+def two_inputs(draw):
+    """ADD, SUB, MUL, MAXIMUM, MINIMUM, PRELU; one input fed to both sides, or a constant."""
+    name = draw(st.sampled_from(["ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "PRELU"]))
+    shape = _shape(draw)
+    first = _int8(draw, shape)
+    random = np.random.default_rng(draw(seeds))
+    second = first
+    if name == "PRELU" or draw(st.booleans()):
+        other = _partner(draw, shape)
+        second = _int8(draw, other, data=random.integers(-128, 128, other).astype("int8"))
+    output = _int8(draw, shape)
+    kind = {"MAXIMUM": "MaximumMinimum", "MINIMUM": "MaximumMinimum"}.get(name, name.title())
+    fields = {"fusedActivationFunction": draw(activations)} if name in ("ADD", "SUB", "MUL") else {}
+    options = None if name == "PRELU" else _options(kind, **fields)
+    if name in ("ADD", "SUB"):  # the output's scale may not be far below the inputs'
+        output.scale = max(output.scale, max(first.scale, second.scale) / 100)
+    if name in ("MAXIMUM", "MINIMUM"):
+        for spec in (second, output):
+            spec.scale, spec.zero_point = first.scale, first.zero_point
+    return model(name, [first, second], [output], options)
+
+
+@st.composite
+def one_input(draw):
+    """The operators that become tables."""
+    name = draw(
+        st.sampled_from(["RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "QUANTIZE"])
+    )
+    source, output = _int8(draw, (1, 256)), _int8(draw, (1, 256))
+    if name == "LOGISTIC":
+        output.scale, output.zero_point = 1 / 256, -128
+    elif name == "TANH":
+        output.scale, output.zero_point = 1 / 128, 0
+    elif name == "RELU6":
+        source.scale = output.scale = max(source.scale, 0.04)
+        source.zero_point = output.zero_point = min(source.zero_point, 127 - round(6 / source.scale))
+    elif name == "HARD_SWISH":
+        output.scale = max(output.scale, source.scale / 100)
+    options = None
+    if name == "LEAKY_RELU":
+        options = _options("LeakyRelu", alpha=draw(st.floats(-0.5, 1.5)))
+    return model(name, [source], [output], options)
+
+
+@st.composite
+def softmax(draw):
+    shape = (1, *draw(st.lists(st.integers(1, 12), min_size=1, max_size=2)))
+    beta = draw(st.sampled_from([1.0, 1.0, 0.5, 2.0]))
+    output = Spec(shape, "int8", 1 / 256, -128)
+    return model("SOFTMAX", [_int8(draw, shape)], [output], _options("Softmax", beta=beta))
+
+
+@st.composite
+def pool_2d(draw):
+    name = draw(st.sampled_from(["AVERAGE_POOL_2D", "MAX_POOL_2D"]))
+    height, width, channels = draw(sizes), draw(sizes), draw(st.integers(1, 6))
+    padding = draw(st.sampled_from([0, 1]))
+    taps = [draw(st.integers(1, extent if padding else 5)) for extent in (height, width)]
+    strides = [draw(st.integers(1, 3)) for _ in range(2)]
+    extents = [_extent(n, taps[i], strides[i], 1, padding) for i, n in enumerate((height, width))]
+    source = _int8(draw, (1, height, width, channels))
+    output = Spec((1, *extents, channels), "int8", source.scale, source.zero_point)
+    options = _options(
+        "Pool2D",
+        padding=padding,
+        strideH=strides[0],
+        strideW=strides[1],
+        filterHeight=taps[0],
+        filterWidth=taps[1],
+        fusedActivationFunction=draw(activations),
+    )
+    return model(name, [source], [output], options)
+
+
+def _like(source: Spec, shape) -> Spec:
+    return Spec(tuple(shape), source.dtype, source.scale, source.zero_point)
+
+
+@st.composite
+def pad(draw):
+    name = draw(st.sampled_from(["PAD", "PADV2", "MIRROR_PAD"]))
+    shape = (1, draw(sizes), draw(sizes), draw(st.integers(1, 4)))
+    source = _int8(draw, shape)
+    mode = draw(st.sampled_from([0, 1]))
+    most = [3] * 4 if name != "MIRROR_PAD" else [max(extent - (1 - mode), 0) for extent in shape]
+    amounts = [[draw(st.integers(0, min(3, n))), draw(st.integers(0, min(3, n)))] for n in most]
+    amounts[0] = [0, 0]
+    inputs = [source, constant(amounts)]
+    options = None
+    if name == "PADV2":
+        inputs.append(
+            Spec((1,), "int8", source.scale, source.zero_point, data=np.array([draw(zero_points)], "int8"))
+        )
+        options = _options("PadV2")
+    elif name == "MIRROR_PAD":
+        options = _options("MirrorPad", mode=mode)
+    else:
+        options = _options("Pad")
+    extents = [extent + sum(amount) for extent, amount in zip(shape, amounts, strict=True)]
+    return model(name, inputs, [_like(source, extents)], options)
+
+
+@st.composite
+def transpose(draw):
+    rank = draw(st.integers(2, 5))
+    shape = tuple(draw(st.integers(1, 4)) for _ in range(rank - 1))
+    order = [0, *(1 + axis for axis in draw(st.permutations(range(rank - 1))))]
+    source = _int8(draw, (1, *shape))
+    output = _like(source, [source.shape[axis] for axis in order])
+    return model("TRANSPOSE", [source, constant(order)], [output], _options("Transpose"))
+
+
+@st.composite
+def join(draw):
+    name = draw(st.sampled_from(["CONCATENATION", "PACK"]))
+    shape = (1, *draw(st.lists(st.integers(1, 4), min_size=2, max_size=3)))
+    axis = draw(st.integers(1, len(shape) - 1))
+    source = _int8(draw, shape)
+    inputs = [source, source]
+    if draw(st.booleans()):
+        extent = shape[axis] if name == "PACK" else draw(st.integers(1, 4))
+        other = (*shape[:axis], extent, *shape[axis + 1 :])
+        values = np.random.default_rng(draw(seeds)).integers(-128, 128, other).astype("int8")
+        inputs.append(Spec(other, "int8", source.scale, source.zero_point, data=values))
+    if name == "PACK":
+        result = (*shape[:axis], len(inputs), *shape[axis:])
+        options = _options("Pack", axis=axis, valuesCount=len(inputs))
+    else:
+        result = (*shape[:axis], sum(spec.shape[axis] for spec in inputs), *shape[axis + 1 :])
+        options = _options("Concatenation", axis=axis)
+    return model(name, inputs, [_like(source, result)], options)
+
+
+@st.composite
+def cut(draw):
+    name = draw(st.sampled_from(["SPLIT", "UNPACK"]))
+    parts, axis = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    shape = [1, *(draw(st.integers(1, 4)) for _ in range(3))]
+    if name == "UNPACK":
+        shape[axis] = parts
+        source = _int8(draw, shape)
+        outputs = [_like(source, shape[:axis] + shape[axis + 1 :]) for _ in range(parts)]
+        return model(name, [source], outputs, _options("Unpack", axis=axis, num=parts))
+    width, shape[axis] = shape[axis], shape[axis] * parts
+    source = _int8(draw, shape)
+    outputs = [_like(source, [*shape[:axis], width, *shape[axis + 1 :]]) for _ in range(parts)]
+    return model(name, [constant(axis), source], outputs, _options("Split", numSplits=parts), fed=(1,))
+
+
+@st.composite
+def slices(draw):
+    name = draw(st.sampled_from(["SLICE", "STRIDED_SLICE"]))
+    shape = (1, *(draw(st.integers(1, 6)) for _ in range(3)))
+    source = _int8(draw, shape)
+    begin = [draw(st.integers(0, extent - 1)) for extent in shape]
+    if name == "SLICE":
+        size = [draw(st.integers(1, extent - first)) for first, extent in zip(begin, shape, strict=True)]
+        asked = [
+            -1 if first + n == extent else n for first, n, extent in zip(begin, size, shape, strict=True)
+        ]
+        return model(
+            name, [source, constant(begin), constant(asked)], [_like(source, size)], _options("Slice")
+        )
+    end = [draw(st.integers(first + 1, extent)) for first, extent in zip(begin, shape, strict=True)]
+    by = [draw(st.integers(1, 3)) for _ in shape]
+    for axis in range(1, 4):
+        if draw(st.booleans()):  # backwards
+            begin[axis], end[axis], by[axis] = end[axis] - 1, begin[axis] - 1 - shape[axis], -by[axis]
+    masks = draw(st.integers(0, 15)), draw(st.integers(0, 15)), draw(st.sampled_from([0, 0, 2, 8]))
+    result, source_axes = [], np.empty(shape)
+    for axis in range(4):
+        bit = 1 << axis
+        if masks[2] & bit:
+            by[axis] = 1
+            continue
+        span = slice(None if masks[0] & bit else begin[axis], None if masks[1] & bit else end[axis], by[axis])
+        result.append(len(range(*span.indices(source_axes.shape[axis]))))
+    options = _options("StridedSlice", beginMask=masks[0], endMask=masks[1], shrinkAxisMask=masks[2])
+    inputs = [source, constant(begin), constant(end), constant(by)]
+    return model(name, inputs, [_like(source, result)], options)
+
+
+@st.composite
+def reshape(draw):
+    name = draw(st.sampled_from(["RESHAPE", "SQUEEZE", "EXPAND_DIMS"]))
+    a, b = draw(sizes), draw(sizes)
+    source = _int8(draw, (1, a, 1, b))
+    if name == "RESHAPE":
+        return model(name, [source, constant([1, a * b])], [_like(source, (1, a * b))], _options("Reshape"))
+    if name == "SQUEEZE":
+        return model(name, [source], [_like(source, (1, a, b))], _options("Squeeze", squeezeDims=[2]))
+    return model(name, [source, constant(2)], [_like(source, (1, a, 1, 1, b))], _options("ExpandDims"))
+
+
+ALL = {
+    "CONV_2D": conv_2d(),
+    "DEPTHWISE_CONV_2D": depthwise_conv_2d(),
+    "FULLY_CONNECTED": fully_connected(),
+    "two inputs": two_inputs(),
+    "one input": one_input(),
+    "SOFTMAX": softmax(),
+    "pooling": pool_2d(),
+    "padding": pad(),
+    "TRANSPOSE": transpose(),
+    "joining": join(),
+    "cutting": cut(),
+    "slices": slices(),
+    "shapes": reshape(),
+}

@@ -1,0 +1,244 @@
+"""A program as the text of one C99 file and one header."""
+
+import dataclasses
+import re
+
+import numpy as np
+
+from tflite import footprint, micro
+from tflite.aot import plan as plan_module
+from tflite.aot.lower import lower
+from tflite.aot.plan import Plan
+from tflite.aot.program import Constant, Program, Step
+from tflite.graph import Graph, Tensor
+
+_KERNELS = micro.FIRMWARE / "kernels"
+_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "float32": "float"}
+_READERS = {"int8": "tsd_flash8", "int16": "tsd_flash16", "float32": "tsd_flash_float"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The generated C of a model.
+
+    Attributes:
+        stem: The model's name as a part of C identifiers; the files are `<stem>.c` and `<stem>.h`.
+        code, header: Their texts.
+        arena_bytes: Bytes of the arena, input and output included.
+        constant_bytes: Bytes of weights, tables and other constants in flash.
+        plan: Where each buffer stands.
+        program: What was compiled.
+    """
+
+    stem: str
+    code: str
+    header: str
+    arena_bytes: int
+    constant_bytes: int
+    plan: Plan
+    program: Program
+
+
+def generate(
+    graph: Graph,
+    name: str,
+    goldens: tuple[np.ndarray, np.ndarray] | None = None,
+    layers: list[str] | None = None,
+    trace: bool = False,
+) -> Source:
+    """Compiles a graph to C.
+
+    Args:
+        graph: A graph with one input and one output, batch 1.
+        name: The model's name, as its user writes it.
+        goldens: Raw inputs `(n, ...)` and the reference's outputs for them, for the self-test.
+        layers: Names of the Keras model's layers in order, where known, for messages.
+        trace: Whether to report each tensor, once computed, to a function `tsd_trace`.
+
+    Raises:
+        UserError: If an operator cannot be compiled; names it and its layer.
+    """
+    program = lower(graph, layers)
+    plan = plan_module.plan(program)
+    constants = _Constants()
+    arguments = [_arguments(step, index, constants) for index, step in enumerate(program.steps)]
+    steps = [_call(program, plan, index, constants, trace) for index in range(len(program.steps))]
+    values = _values(graph, name, program, plan) | {
+        "MACS": f"{footprint.macs(graph):,}",
+        "CONSTANT_BYTES": f"{constants.nbytes:,}",
+        "KERNELS": _kernels(program),
+        "CONSTANTS": constants.text(),
+        "ARGUMENTS": "\n".join(arguments),
+        "STEPS": ("  tsd_trace_function trace = tsd_trace;\n" if trace else "") + "\n".join(steps),
+        "SELFTEST": "",
+        "SELFTEST_DECLARATION": "",
+    }
+    if goldens is not None:
+        values |= _goldens(goldens, graph)
+        values["SELFTEST"] = _fill("selftest.c", values)
+        values["SELFTEST_DECLARATION"] = _fill("selftest.h", values)
+    code, header = _fill("model.c", values), _fill("model.h", values)
+    return Source(values["STEM"], code, header, plan.nbytes, constants.nbytes, plan, program)
+
+
+class _Constants:
+    """The constants of a file, each once, named c0, c1, .."""
+
+    def __init__(self):
+        self._names: dict[tuple, str] = {}
+        self._texts: list[str] = []
+        self.nbytes = 0
+
+    def name(self, constant: Constant) -> str:
+        values = constant.values
+        key = values.dtype.name, values.tobytes()
+        if key not in self._names:
+            self._names[key] = f"c{len(self._names)}"
+            rows = micro.array_rows(_numbers(values))
+            kind = _TYPES[values.dtype.name]
+            self._texts.append(
+                f"static const {kind} {self._names[key]}[{values.size}] TSD_FLASH = {{\n{rows}\n}};"
+            )
+            self.nbytes += values.nbytes
+        return self._names[key]
+
+    def text(self) -> str:
+        return "\n".join(self._texts)
+
+
+def _numbers(values: np.ndarray):
+    if values.dtype == np.float32:
+        return map(micro.float_literal, values.tolist())
+    if values.dtype == np.int32:
+        return (number(value) for value in values.tolist())
+    return map(str, values.tolist())
+
+
+def number(value: int) -> str:
+    """A C literal of at most 32 bits that has its type on every machine, 16-bit `int` included."""
+    if value == -(2**31):
+        return "INT32_MIN"
+    return str(value) if -(2**15) < value < 2**15 else f"{value}L"
+
+
+def _arguments(step: Step, index: int, constants: _Constants) -> str:
+    fields = _fields(step.arguments, constants, "    ")
+    kind = f"tsd_{step.structure}_args"
+    return f"static const {kind} step{index} TSD_FLASH = {{\n{fields}\n}};"
+
+
+def _fields(fields: dict, constants: _Constants, indent: str) -> str:
+    rows = []
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            text = "{\n" + _fields(value, constants, indent + "    ") + f"\n{indent}}}"
+        elif isinstance(value, Constant):
+            text = constants.name(value)
+        elif isinstance(value, list):
+            text = "{" + ", ".join(map(number, value)) + "}"
+        elif isinstance(value, float):
+            text = micro.float_literal(value)
+        else:
+            text = number(int(value))
+        rows.append(f"{indent}.{name} = {text},")
+    return "\n".join(rows)
+
+
+def _call(program: Program, plan: Plan, index: int, constants: _Constants, trace: bool) -> str:
+    step = program.steps[index]
+    sources = [
+        constants.name(source) if isinstance(source, Constant) else _pointer(program, plan, source)
+        for source in step.inputs
+    ]
+    parts = [f"&step{index}", *sources, _pointer(program, plan, step.output)]
+    if step.scratch:
+        parts.append(f"memory + {plan.scratch[index]}")
+    buffer = program.buffers[step.output]
+    text = f"  tsd_{step.function}({', '.join(parts)}); /* {step.label}: {_plain(buffer.name)} */"
+    if trace:
+        text += f"\n  trace({buffer.tensor}, {parts[1 + len(sources)]}, {buffer.nbytes}L);"
+    return text
+
+
+def _plain(name: str) -> str:
+    """A tensor's name as a comment may hold it: short, and without an end of comment."""
+    return re.sub(r"[^\w;./:-]+", "_", name.split(";")[0])[-60:].replace("*/", "_").replace("/*", "_")
+
+
+def _pointer(program: Program, plan: Plan, buffer: int) -> str:
+    """The C expression of a buffer's address. Blocks that the input or the output share are theirs."""
+    if buffer == program.input:
+        return "in"
+    if buffer == program.output:
+        return "out"
+    for block, _ in plan.blocks:
+        if buffer in block.buffers and program.output in block.buffers:
+            return "out"
+    text = f"memory + {plan.offsets[buffer]}"
+    kind = _TYPES[program.buffers[buffer].dtype]
+    return text if kind == "int8_t" else f"({kind} *)(void *)({text})"
+
+
+def _kernels(program: Program) -> str:
+    """The texts of the kernels that the steps call, what they include first, each once."""
+    done: dict[str, str] = {}
+
+    def add(name: str):
+        if name in done:
+            return
+        text = (_KERNELS / name).read_text(encoding="utf-8")
+        done[name] = ""  # against circles; its place is taken after its includes
+        for other in re.findall(r'^#include "(.+)"$', text, re.MULTILINE):
+            add(other)
+        del done[name]
+        done[name] = re.sub(r'^#include ".+"\n', "", text, flags=re.MULTILINE)
+
+    add("memory.h")
+    for step in program.steps:
+        add(f"{step.kernel}.h")
+    return "\n".join(done.values())
+
+
+def _values(graph: Graph, name: str, program: Program, plan: Plan) -> dict[str, str]:
+    stem = micro.identifier(name)
+    return {
+        "TITLE": name,
+        "STEM": stem,
+        "PREFIX": f"tsd_{stem}",
+        "MACRO": f"TSD_{stem.upper()}",
+        "GUARD": f"TSD_{stem.upper()}_H",
+        "ARENA_BYTES": str(plan.nbytes),
+        "ARENA_INPUT": str(plan.offsets[program.input]),
+        "ARENA_OUTPUT": str(plan.offsets[program.output]),
+        "ALIGNMENT": str(plan_module.ALIGNMENT),
+        **_tensor_values("INPUT", graph.input),
+        **_tensor_values("OUTPUT", graph.output),
+    }
+
+
+def _tensor_values(side: str, tensor: Tensor) -> dict[str, str]:
+    scale, zero_point = 1.0, 0
+    if tensor.quantization:
+        scale, zero_point = tensor.quantization.scales[0], tensor.quantization.zero_points[0]
+    return {
+        f"{side}_DTYPE": tensor.dtype,
+        f"{side}_TYPE": _TYPES[tensor.dtype],
+        f"{side}_DIMENSIONS": ", ".join(map(str, tensor.shape)),
+        f"{side}_SIZE": str(tensor.size),
+        f"{side}_SCALE": micro.float_literal(scale),
+        f"{side}_ZERO_POINT": f"({zero_point})" if zero_point < 0 else str(zero_point),
+        f"READ_{side}": _READERS.get(tensor.dtype, "tsd_flash32"),
+    }
+
+
+def _goldens(goldens: tuple[np.ndarray, np.ndarray], graph: Graph) -> dict[str, str]:
+    inputs, outputs = goldens
+    return {
+        "GOLDENS": str(len(inputs)),
+        "GOLDEN_INPUTS": micro.array_rows(_numbers(np.ravel(inputs))),
+        "GOLDEN_OUTPUTS": micro.array_rows(_numbers(np.ravel(outputs))),
+    }
+
+
+def _fill(template: str, values: dict[str, str]) -> str:
+    return micro.fill_text(f"aot/{template}", values)

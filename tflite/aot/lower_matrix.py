@@ -1,0 +1,184 @@
+"""Operators that multiply with weights: convolutions, dense layers, matrix products, SVDF."""
+
+import numpy as np
+
+from tflite.aot import fixed_point
+from tflite.aot.program import Constant
+from tflite.aot.tables import quantization
+from tflite.graph import Tensor
+
+
+def clamp(builder, output: Tensor, activation: int | None = None) -> tuple[int, int]:
+    """Smallest and largest output under the operator's fused activation."""
+    limits = np.iinfo(output.dtype)
+    scale, zero_point = quantization(output)
+    if activation is None:
+        activation = builder.operator.options.get("fusedActivationFunction", 0)
+
+    def quantize(real):
+        return zero_point + fixed_point.round_half_away(float(np.float32(real) / scale))
+
+    bounds = {0: (None, None), 1: (0, None), 2: (-1, 1), 3: (0, 6)}.get(activation)
+    if bounds is None:
+        builder.fail(f"its fused activation number {activation} is not known")
+    low, high = (None if real is None else quantize(real) for real in bounds)
+    return (
+        limits.min if low is None else max(limits.min, low),
+        limits.max if high is None else min(limits.max, high),
+    )
+
+
+def padding(builder, extent: int, taps: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """Output extent and elements of padding before the input, along one axis."""
+    reach = (taps - 1) * dilation + 1
+    if stride < 1 or dilation < 1:
+        builder.fail("its stride or dilation is below 1")
+    if builder.operator.options.get("padding", 0) == 1:  # VALID
+        return (extent - reach) // stride + 1, 0
+    size = -(-extent // stride)
+    return size, max((size - 1) * stride + reach - extent, 0) // 2
+
+
+def _require_int8(builder, *tensors: Tensor):
+    for tensor in tensors:
+        if tensor.dtype != "int8":
+            builder.fail(f"the tensor {tensor.name!r} is {tensor.dtype}; int8 is handled here")
+
+
+def _multipliers(builder, source, weights, output, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Multiplier and shift of each channel: scales multiplied as doubles."""
+    scales = np.array(weights.quantization.scales, "float32")
+    if len(scales) not in (1, channels):
+        builder.fail(f"{len(scales)} scales do not fit {channels} output channels")
+    pairs = [
+        fixed_point.quantize_multiplier(
+            float(quantization(source)[0]) * float(scale) / float(quantization(output)[0])
+        )
+        for scale in scales
+    ]
+    return np.array([m for m, _ in pairs]), np.array([shift for _, shift in pairs])
+
+
+def _requantize(builder, source, weights, bias, output, channels: int) -> dict:
+    """The arguments `tsd_requantize_args`."""
+    multipliers, shifts = _multipliers(builder, source, weights, output, channels)
+    values = np.zeros(channels, "int32") if bias is None else bias.array().ravel()
+    if len(values) != channels or values.dtype != np.int32:
+        builder.fail(f"its bias is {len(values)} values of {values.dtype}, not {channels} of int32")
+    minimum, maximum = clamp(builder, output)
+    return {
+        "bias": Constant(values),
+        "multipliers": Constant(multipliers.astype("int32")),
+        "shifts": Constant(shifts.astype("int8")),
+        "step": int(len(multipliers) > 1),
+        "output_offset": quantization(output)[1],
+        "minimum": minimum,
+        "maximum": maximum,
+    }
+
+
+def _check_symmetric(builder, weights: Tensor):
+    if any(weights.quantization.zero_points):
+        builder.fail("its weights have a zero point other than 0")
+
+
+def blocks_of_four(weights: np.ndarray) -> Constant:
+    """Weights (channels, taps): four channels interleaved, the rest one after the other."""
+    whole = len(weights) // 4 * 4
+    blocks = weights[:whole].reshape(-1, 4, weights.shape[1]).transpose(0, 2, 1)
+    return Constant(np.concatenate([blocks.ravel(), weights[whole:].ravel()]))
+
+
+def _window(builder, source: Tensor, output: Tensor, kernel: tuple[int, int]) -> dict:
+    """Extents, strides, dilations and padding of a convolution."""
+    options = builder.operator.options
+    dilations = options.get("dilationHFactor", 1), options.get("dilationWFactor", 1)
+    strides = options["strideH"], options["strideW"]
+    found = [
+        padding(builder, source.shape[1 + axis], kernel[axis], strides[axis], dilations[axis])
+        for axis in (0, 1)
+    ]
+    if [size for size, _ in found] != list(output.shape[1:3]):
+        builder.fail(f"its output has the shape {output.shape}, which its window does not give")
+    names = ("in", "kernel", "stride", "dilation")
+    pairs = zip(names, (source.shape[1:3], kernel, strides, dilations), strict=True)
+    result = {f"{name}_{side}": pair[i] for name, pair in pairs for i, side in enumerate(("height", "width"))}
+    return result | {
+        "in_channels": source.shape[3],
+        "out_height": output.shape[1],
+        "out_width": output.shape[2],
+        "pad_top": found[0][1],
+        "pad_left": found[1][1],
+        "input_offset": -quantization(source)[1],
+    }
+
+
+def _conv_2d(builder):
+    source, weights, bias, output = (
+        builder.tensor(0),
+        builder.tensor(1),
+        builder.optional(2),
+        builder.output(),
+    )
+    _require_int8(builder, source, weights, output)
+    _check_symmetric(builder, weights)
+    channels = weights.shape[0]
+    if weights.shape[3] != source.shape[3] or channels != output.shape[3]:
+        builder.fail("it is a grouped convolution; write it as several, or as a depthwise one")
+    values = builder.constant(1).reshape(channels, -1)
+    arguments = _window(builder, source, output, weights.shape[1:3]) | {
+        "out_channels": channels,
+        "weights": blocks_of_four(values),
+        "requantize": _requantize(builder, source, weights, bias, output, channels),
+    }
+    builder.step("conv_2d", arguments, (builder.source(source),), builder.target(output))
+
+
+def _depthwise_conv_2d(builder):
+    source, weights, bias, output = (
+        builder.tensor(0),
+        builder.tensor(1),
+        builder.optional(2),
+        builder.output(),
+    )
+    _require_int8(builder, source, weights, output)
+    _check_symmetric(builder, weights)
+    channels = weights.shape[3]
+    if channels % source.shape[3] or channels != output.shape[3]:
+        builder.fail(f"{source.shape[3]} input channels do not fit {channels} output channels")
+    arguments = _window(builder, source, output, weights.shape[1:3]) | {
+        "multiplier": channels // source.shape[3],
+        "weights": Constant(builder.constant(1).ravel()),
+        "requantize": _requantize(builder, source, weights, bias, output, channels),
+    }
+    builder.step("depthwise_conv_2d", arguments, (builder.source(source),), builder.target(output))
+
+
+def _fully_connected(builder):
+    source, weights, bias, output = (
+        builder.tensor(0),
+        builder.tensor(1),
+        builder.optional(2),
+        builder.output(),
+    )
+    _require_int8(builder, source, weights, output)
+    channels, depth = weights.shape[-2:]
+    if source.size % depth or output.size != source.size // depth * channels:
+        builder.fail(f"an input of {source.size} values does not fit weights of shape {weights.shape}")
+    arguments = {
+        "rows": source.size // depth,
+        "channels": channels,
+        "depth": depth,
+        "input_offset": -quantization(source)[1],
+        "weight_offset": -quantization(weights)[1],
+        "weights": blocks_of_four(builder.constant(1).reshape(channels, depth)),
+        "requantize": _requantize(builder, source, weights, bias, output, channels),
+    }
+    builder.step("fully_connected", arguments, (builder.source(source),), builder.target(output))
+
+
+LOWERINGS = {
+    "CONV_2D": _conv_2d,
+    "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
+    "FULLY_CONNECTED": _fully_connected,
+}

@@ -1,0 +1,73 @@
+"""What a graph is lowered to: calls of kernels on buffers, with their arguments."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Constant:
+    """Values that stay in flash; `values` is one-dimensional, int8, int16, int32 or float32."""
+
+    values: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Buffer:
+    """A tensor in the arena, or the model's input or output.
+
+    Attributes:
+        name: The tensor's name in the graph, for comments and pictures.
+        tensor: Index of the tensor in the graph, or -1 for a buffer that has none.
+        dtype: `"int8"`, `"int16"`, `"int32"` or `"float32"`.
+        size: Number of elements.
+    """
+
+    name: str
+    tensor: int
+    dtype: str
+    size: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its elements."""
+        return self.size * np.dtype(self.dtype).itemsize
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One call of a kernel: `tsd_<function>(&arguments, inputs .., output, scratch)`.
+
+    Attributes:
+        kernel: Name of the file in `firmware/kernels/`, without `.h`.
+        function: Name of the function, without `tsd_`.
+        structure: Name of the arguments' type, without `tsd_` and `_args`.
+        arguments: The fields of the structure: numbers, `Constant`s, lists and nested dictionaries.
+        inputs: Buffers (by number) and `Constant`s that it reads.
+        output: The buffer it writes.
+        keeps: Whether it leaves a part of the output as an earlier step wrote it.
+        in_place: Positions of the inputs that the output may overwrite.
+        scratch: Bytes of memory it needs while it runs, aligned to 4.
+        label: What it computes, for a comment.
+    """
+
+    kernel: str
+    function: str
+    structure: str
+    arguments: dict
+    inputs: tuple
+    output: int
+    label: str
+    keeps: bool = False
+    in_place: tuple[int, ...] = ()
+    scratch: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The steps of a model, its buffers, and which of them are input and output."""
+
+    steps: tuple[Step, ...]
+    buffers: tuple[Buffer, ...]
+    input: int
+    output: int
