@@ -198,13 +198,10 @@ def _strided_slice(builder):
     for axis in range(rank):
         bit = 1 << axis
         if axis < len(begin):
-            span = slice(
-                None if options.get("beginMask", 0) & bit else begin[axis],
-                None if options.get("endMask", 0) & bit else end[axis],
-                by[axis],
-            )
+            first = None if options.get("beginMask", 0) & bit else begin[axis]
+            span = slice(first, None if options.get("endMask", 0) & bit else end[axis], by[axis])
             if options.get("shrinkAxisMask", 0) & bit:
-                index = begin[axis] % source.shape[axis]
+                index = (first or 0) % source.shape[axis]
                 span = slice(index, index + 1, 1)
             first, stop, stride = span.indices(source.shape[axis])
             extent = len(range(first, stop, stride))
