@@ -9,18 +9,31 @@ __version__ = "0.1.0"
 if sys.argv[:1] != ["-m"]:
     from tsd_keras.dense_kernel import DenseKernel
     from tsd_keras.distiller import Distiller
-    from tsd_keras.losses import DistillationTerm, SoftLabels
+    from tsd_keras.losses import (
+        CorrelatedSoftLabels,
+        DecoupledSoftLabels,
+        DistillationTerm,
+        LogitDistance,
+        SoftLabels,
+        StandardizedSoftLabels,
+    )
     from tsd_keras.taps import Tap
     from tsd_keras.teacher import RecordedTeacher
     from tsd_keras.teacher_cache import TeacherCache
+    from tsd_keras.weight_kernel import WeightKernel
 
 __all__ = [
+    "CorrelatedSoftLabels",
+    "DecoupledSoftLabels",
     "DenseKernel",
     "DistillationTerm",
     "Distiller",
+    "LogitDistance",
     "RecordedTeacher",
     "SoftLabels",
+    "StandardizedSoftLabels",
     "Tap",
     "TeacherCache",
+    "WeightKernel",
     "__version__",
 ]

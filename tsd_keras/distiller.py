@@ -62,7 +62,7 @@ class Distiller(keras.Model):
         student,
         distillation_losses=[
             SoftLabels(temperature=4.0),
-            Tap("teacher/stage2_out", "student/stage2_out", DenseKernel("conv1x1", loss="l2")),
+            Tap("teacher/stage2_out", "student/stage2_out", DenseKernel("linear", loss="l2")),
         ],
     )
     distiller.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -156,13 +156,13 @@ class Distiller(keras.Model):
         paths = [term.student_path for term in self._terms if term.student_path]
         self._tapped_student = TappedModel(self.student, list(dict.fromkeys(paths)), role="student")
         self._check_models()
-        for loss in self.distillation_losses:
-            if _is_tap(loss) and not loss.kernel.built:
-                loss.kernel.build(
-                    self._tapped_student.shapes[loss.student],
-                    self._frozen.shapes[loss.teacher],
-                )
+        self._connect_taps()
         self.built = True
+
+    def _connect_taps(self):
+        for loss in self.distillation_losses:
+            if _is_tap(loss):
+                loss.connect(self._frozen, self._tapped_student)
 
     def _check_models(self):
         teacher = self._frozen.model
@@ -174,7 +174,7 @@ class Distiller(keras.Model):
                 "Give teacher_preprocess=, for example keras.layers.Resizing(height, width), which turns "
                 "the student's batch into the teacher's",
             )
-        if any(not (term.teacher_path or term.student_path) for term in self._terms):
+        if any(not (_is_tap(term.loss) or term.teacher_path or term.student_path) for term in self._terms):
             _check_same(
                 getattr(teacher, "outputs", None),
                 getattr(self.student, "outputs", None),
@@ -199,6 +199,8 @@ class Distiller(keras.Model):
         # Ahead of Keras, which would take an assigned model for a layer of its own.
         if name == "teacher":
             self._frozen = self._connect_teacher(value)
+            if self._tapped_student is not None:
+                self._connect_taps()
             self._has_teacher_weights = True
             self.train_function = self.test_function = None
             return

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tflite.errors import UserError
-from tsd_keras.taps import has_graph
+from tsd_keras.model_graph import has_graph
 
 
 @dataclasses.dataclass(frozen=True)

@@ -92,7 +92,11 @@ class Pipeline:
             from tsd_keras import teacher_answers
 
             self._answers = teacher_answers.TeacherAnswers(
-                self.config, self.data, self.workdir / "teacher_cache", lambda: self.model("teacher")
+                self.config,
+                self.data,
+                self.workdir / "teacher_cache",
+                lambda: self.model("teacher"),
+                self.build_student,
             )
         return self._answers
 
@@ -128,7 +132,7 @@ class Pipeline:
     def _distiller(self, student):
         from tsd_keras import training
 
-        return training.distiller(self.answers.teacher(), student, self.config)
+        return training.distiller(self.answers.teacher(), student, self.answers.config)
 
     def _build(self, section, name):
         from tsd_keras import models

@@ -1,15 +1,18 @@
 """Taps: one forward pass of a model that also yields its logits and the activations at its layers."""
 
 import difflib
-from functools import cache, partial
 from typing import Any, NamedTuple
 
 import keras
+from keras import ops
 
+from tsd_keras import resolution
 from tsd_keras.dense_kernel import DenseKernel
 from tsd_keras.losses import DistillationTerm
+from tsd_keras.model_graph import ModelGraph, has_graph
+from tsd_keras.weight_kernel import WeightKernel
 
-_PROBABILITY_ACTIVATIONS = (keras.activations.softmax, keras.activations.sigmoid)
+KERNELS = {"features": DenseKernel, "weights": WeightKernel}
 
 
 @keras.saving.register_keras_serializable("tsd_keras")
@@ -19,18 +22,24 @@ class Tap(DistillationTerm):
     A layer is named by its path: the layer's name, with the names of the nested models around it
     before it (`"backbone/stage2_out"`). A leading `"teacher/"` or `"student/"`, or the model's own
     name, may stand first. What is tapped is the layer's output; of a layer that is called several
-    times, its first output.
+    times, its first output. With `match="weights"` it is the layer's own kernel (of Dense, Conv and
+    depthwise layers), whatever the data.
 
     Args:
         teacher: Path of the teacher's layer.
         student: Path of the student's layer; the same as the teacher's when left out.
-        kernel: The `DenseKernel` that compares them. Defaults to `DenseKernel("conv1x1")`.
+        kernel: The `DenseKernel` that compares them, for weights the `WeightKernel`. Defaults to a
+            linear one under L2.
+        match: `"features"`, what the layers compute, or `"weights"`, the layers' kernels.
         name: Name in the logs. Defaults to `"tap_"` and the last part of the student's path.
+
+    Raises:
+        ValueError: For an unknown match, or a kernel of the wrong kind.
 
     Example:
 
     ```python
-    Tap("teacher/stage2_out", "student/stage2_out", DenseKernel("conv1x1", loss="l2"))
+    Tap("teacher/stage2_out", "student/stage2_out", DenseKernel("linear", loss="l2"))
     ```
     """
 
@@ -39,24 +48,107 @@ class Tap(DistillationTerm):
         teacher: str,
         student: str | None = None,
         kernel: DenseKernel | None = None,
+        match: str = "features",
         name: str | None = None,
     ):
         student = teacher if student is None else student
         super().__init__(name or "tap_" + student.rsplit("/", 1)[-1])
+        if match not in KERNELS:
+            raise ValueError(f"Tap(match={match!r}): choose from {list(KERNELS)}.")
+        if kernel is not None and type(kernel) is not KERNELS[match]:
+            raise ValueError(f"Tap(match={match!r}) compares by a {KERNELS[match].__name__}, got {kernel!r}.")
         self.teacher = teacher
         self.student = student
-        self.kernel = DenseKernel() if kernel is None else kernel
+        self.match = match
+        self.kernel = KERNELS[match]() if kernel is None else kernel
+        self._weights = None
+
+    @classmethod
+    def auto(cls, teacher, student, match: str = "features", **kernel_settings) -> list["Tap"]:
+        """Taps at the ends of the resolution stages, and prints which layers they pair.
+
+        A stage ends with the last activation before the maps shrink, or before they are pooled into a
+        vector; in networks of vectors every hidden activation ends one. For weights, it is the layer of
+        the stage with the largest window. See `tsd_keras.resolution.pairs`.
+
+        Args:
+            teacher: A functional or sequential model.
+            student: A functional or sequential model.
+            match: As in `Tap`.
+            **kernel_settings: Passed to every tap's `DenseKernel` or `WeightKernel`.
+
+        Raises:
+            ValueError: If the models have no stages to pair.
+        """
+        what = "end" if match == "features" else "kernel"
+        taps = [
+            cls(
+                getattr(of_teacher, what),
+                getattr(of_student, what),
+                KERNELS[match](**kernel_settings),
+                match,
+            )
+            for of_teacher, of_student in resolution.pairs(teacher, student)
+            if getattr(of_teacher, what) and getattr(of_student, what)
+        ]
+        for tap in taps:
+            print(f"Tap ({match}): teacher {tap.teacher} -> student {tap.student}")
+        return taps
+
+    @property
+    def teacher_path(self) -> str | None:
+        """Path of the teacher's activation this tap needs; `None` if it needs none."""
+        return self.teacher if self.match == "features" else None
+
+    @property
+    def student_path(self) -> str | None:
+        """Path of the student's activation this tap needs; `None` if it needs none."""
+        return self.student if self.match == "features" else None
+
+    def connect(self, teacher, student):
+        """Builds the kernel for the tapped shapes, and finds the weights to compare.
+
+        Args:
+            teacher: The teacher's `TappedModel`, or what has its `shapes` and `weight`.
+            student: The student's `TappedModel`.
+        """
+        if self.match == "weights":
+            self._weights = teacher.weight(self.teacher), student.weight(self.student)
+            shapes = [weight.shape for weight in self._weights]
+        else:
+            shapes = [teacher.shapes[self.teacher], student.shapes[self.student]]
+        if not self.kernel.built:
+            self.kernel.build(student_shape=shapes[1], teacher_shape=shapes[0])
 
     def per_sample(self, teacher_outputs, student_outputs, labels=None):
-        """The dense kernel's loss for every sample; arguments are the two layers' outputs."""
+        """The kernel's loss for every sample.
+
+        Args:
+            teacher_outputs: The teacher layer's output. For weights, any tensor: it plays no part.
+            student_outputs: The student layer's output. For weights, any tensor of the batch.
+            labels: Not used.
+
+        Returns:
+            Float32 tensor `(batch,)`; for weights all the same.
+        """
         del labels
-        return self.kernel.per_sample(teacher_outputs, student_outputs)
+        if self.match == "features":
+            return self.kernel.per_sample(teacher_outputs, student_outputs)
+        teacher, student = (ops.convert_to_tensor(weight) for weight in self._weights)
+        distance = self.kernel.distance(ops.stop_gradient(teacher), student)
+        return ops.broadcast_to(distance, (ops.shape(keras.tree.flatten(student_outputs)[0])[0],))
+
+    def validate_outputs(self, teacher_outputs, student_outputs):
+        """As in Keras; for weights the outputs play no part."""
+        if self.match == "features":
+            super().validate_outputs(teacher_outputs, student_outputs)
 
     def get_config(self):
         return {
             "teacher": self.teacher,
             "student": self.student,
             "kernel": keras.saving.serialize_keras_object(self.kernel),
+            "match": self.match,
             "name": self.name,
         }
 
@@ -99,6 +191,7 @@ class TappedModel:
         self.model = model
         self._role = role
         self._graph = None
+        self._operations: dict = {}
         self.shapes: dict[str, tuple] = {}
         if not has_graph(model):
             if paths:
@@ -108,7 +201,8 @@ class TappedModel:
                     "functional API or give the Sequential an Input, or use losses on outputs only."
                 )
             return
-        graph = _Graph(model)
+        graph = ModelGraph(model)
+        self._operations = {node.path: node.operation for node in graph.nodes}
         tensors = [graph.layers[self._find(path, graph.layers)] for path in paths]
         self.shapes = {path: tensor.shape for path, tensor in zip(paths, tensors, strict=True)}
         self._paths = tuple(paths)
@@ -131,6 +225,21 @@ class TappedModel:
             ValueError: If the model has several outputs.
         """
         return _Answering(self)
+
+    def weight(self, path: str):
+        """The kernel, a variable, of the layer at a path.
+
+        Raises:
+            ValueError: If there is no such layer, or it has no kernel.
+        """
+        layer = self._operations[self._find(path, self._operations)]
+        kernel = getattr(layer, "kernel", None)
+        if len(getattr(kernel, "shape", ())) < 2:
+            raise ValueError(
+                f"The {self._role}'s layer {path!r} ({type(layer).__name__}) has no kernel to match. Name a "
+                "Dense, Conv or depthwise layer."
+            )
+        return kernel
 
     def _find(self, path: str, layers: dict) -> str:
         prefixes = (f"{self._role}/", f"{self.model.name}/")
@@ -165,92 +274,3 @@ def unwrap(outputs):
     """A single output as a tensor: models from legacy files give a list of one."""
     flat = keras.tree.flatten(outputs)
     return flat[0] if len(flat) == 1 else outputs
-
-
-def has_graph(model) -> bool:
-    """Whether running the model's graph of layers is all that calling the model does."""
-    if isinstance(model, keras.Sequential):
-        return bool(model.built and model.inputs) and type(model).call is keras.Sequential.call
-    return isinstance(model, keras.Model) and type(model).call is _functional_call()
-
-
-@cache
-def _functional_call():
-    tensor = keras.Input((1,))
-    return type(keras.Model(tensor, tensor)).call
-
-
-class _Graph:
-    """A model's graph, run once on fresh symbolic inputs with nested models opened.
-
-    Attributes:
-        inputs, output, logits: Symbolic tensors in the model's own structures; the logits are the
-            outputs before a closing softmax or sigmoid.
-        layers: `{path: output}` of every layer and nested model.
-    """
-
-    def __init__(self, model):
-        self.layers: dict = {}
-        self._sources: dict = {}  # id of a tensor -> (operation, arguments) that gave it
-        self._node_counts: dict = {}
-        self.inputs = keras.tree.map_structure(
-            lambda tensor: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name),
-            model.inputs[0] if isinstance(model, keras.Sequential) else model.input,
-        )
-        self.output = self._run(model, self.inputs, prefix="")
-        self.logits = keras.tree.map_structure(self._before_activation, self.output)
-
-    def _run(self, model, inputs, prefix):
-        def call(operation, *args, **kwargs):
-            path = prefix + operation.name
-            self._node_counts.setdefault(
-                id(operation),
-                (operation, len(operation._inbound_nodes), len(operation._outbound_nodes)),
-            )
-            settings = {key for key, value in kwargs.items() if value is not None}
-            if has_graph(operation) and len(args) == 1 and not settings:
-                outputs = self._run(operation, args[0], f"{path}/")
-            else:
-                outputs = operation(*args, **kwargs)
-                for tensor in keras.tree.flatten(outputs):
-                    self._sources[id(tensor)] = operation, args
-            self.layers.setdefault(path, outputs)
-            return outputs
-
-        if isinstance(model, keras.Sequential):
-            model = keras.Model(model.inputs[0], model.outputs[0])
-        # Keras has no public way to run a functional model's graph with another call; this one is
-        # what its own `clone_model` uses.
-        return model._run_through_graph(inputs, operation_fn=lambda layer: partial(call, layer))
-
-    def _before_activation(self, tensor):
-        operation, args = self._sources.get(id(tensor), (None, ()))
-        if type(operation).__name__ in ("Softmax", "Sigmoid"):
-            return args[0]
-        if getattr(operation, "activation", None) not in _PROBABILITY_ACTIVATIONS:
-            return tensor
-        if isinstance(operation, keras.layers.Activation):
-            return args[0]
-        return _Preactivation(operation)(args[0])
-
-    def forget(self):
-        """Takes the nodes of this run off the model's layers: their `output` stays unambiguous."""
-        for operation, inbound, outbound in self._node_counts.values():
-            del operation._inbound_nodes[inbound:]
-            del operation._outbound_nodes[outbound:]
-
-
-class _Preactivation(keras.layers.Layer):
-    """A layer without its closing activation, on the layer's own weights."""
-
-    def __init__(self, layer):
-        super().__init__(name=f"{layer.name}_logits", dtype=layer.dtype_policy)
-        # A shallow copy with the very same variables (`copy.copy` would save and load the layer). It
-        # stays inside the function, where Keras does not see it: the weights are the original's.
-        linear = object.__new__(type(layer))
-        linear.__dict__.update(layer.__dict__, activation=keras.activations.linear)
-        self._linear_call = lambda inputs: linear.call(inputs)
-        self.built = True
-
-    def call(self, inputs):
-        return self._linear_call(inputs)

@@ -54,6 +54,10 @@ class LiveTeacher:
         """`{path: shape}` of the tapped layers."""
         return self.tapped.shapes
 
+    def weight(self, path: str):
+        """The kernel of the layer at a path."""
+        return self.tapped.weight(path)
+
     @property
     def variables(self):
         """Every variable of the teacher and of its preprocessing."""
@@ -146,6 +150,13 @@ class _Reader:
         self._recorded_paths = recorded_paths
         self.paths = list(dict.fromkeys(recorded_paths.values()))
         self.shapes = {path: (None, *teacher.tap_shapes[name]) for path, name in recorded_paths.items()}
+
+    def weight(self, path):
+        """A record holds answers only."""
+        raise ValueError(
+            f"The teacher {self.model.name!r} is a record of answers, without the weights of {path!r}. "
+            'Give the Distiller the model for taps with match="weights".'
+        )
 
     def __call__(self, x):
         if not _has_answers(x):

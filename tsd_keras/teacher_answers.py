@@ -88,14 +88,37 @@ class TeacherAnswers:
         data: Its data.
         folder: Where the answers are kept; what is found there and does not fit is replaced.
         load_teacher: Gives the trained teacher.
+        build_student: Gives a student, to find the layers of automatic taps.
     """
 
-    def __init__(self, config, data: Dataset, folder: pathlib.Path, load_teacher: Callable):
+    def __init__(
+        self, config, data: Dataset, folder: pathlib.Path, load_teacher: Callable, build_student: Callable
+    ):
         self._config = config
         self._data = data
         self._folder = folder
         self._load_teacher = load_teacher
+        self._build_student = build_student
         self._caches = None
+
+    @functools.cached_property
+    def config(self):
+        """The run's config, automatic taps named by their layers."""
+        section = self._config.distillation
+        if all(tap.teacher is not None for tap in section.taps):
+            return self._config
+        try:
+            taps = training.named_taps(self._load_teacher(), self._build_student(), section)
+        except ValueError as error:
+            raise UserError(f"distillation.taps: {error}") from error
+        named = section.model_copy(update={"taps": taps})
+        return self._config.model_copy(update={"distillation": named})
+
+    @property
+    def _teacher_taps(self) -> list[str]:
+        """Paths of the teacher's activations that the taps need."""
+        taps = self.config.distillation.taps
+        return list(dict.fromkeys(tap.teacher for tap in taps if tap.match == "features"))
 
     @functools.cached_property
     def plan(self) -> Plan:
@@ -103,8 +126,10 @@ class TeacherAnswers:
         config = self._config
         if config.teacher_cache.views == 0:
             return plan(config.teacher_cache, config.training.epochs, True, 0, 0, 0)
+        if any(tap.match == "weights" for tap in config.distillation.taps):
+            return Plan(0, 0, "the teacher stays live: taps compare its weights")
         try:
-            tapped = taps.TappedModel(self._load_teacher(), training.teacher_taps(config), role="teacher")
+            tapped = taps.TappedModel(self._load_teacher(), self._teacher_taps, role="teacher")
         except ValueError as error:
             raise UserError(f"distillation.taps: {error}") from error
         return plan(
@@ -127,7 +152,7 @@ class TeacherAnswers:
             paths: Layers to keep, if not those of the config's taps.
         """
         if self.plan.views and self._caches is None:
-            paths = training.teacher_taps(self._config) if paths is None else paths
+            paths = self._teacher_taps if paths is None else paths
             try:
                 self._caches = self._filled(paths)
             except StaleCache as error:

@@ -15,6 +15,13 @@ class _Mean(keras.losses.Loss):
 
 
 def reduced(values, sample_weight=None):
+    """Weighted sum of values `(batch,)` over the batch size; a scalar is a mean already.
+
+    On several replicas it is divided by their number, as every Keras loss.
+    """
+    if len(values.shape) == 0:
+        # Keras would leave a scalar as it is, whatever the number of replicas.
+        values, sample_weight = ops.reshape(values, (1,)), None
     return _Mean(name="mean")(values, values, sample_weight)
 
 
@@ -32,7 +39,7 @@ class Term:
         self.name = name
         self.tracker = keras.metrics.Mean(name=f"{name}_loss")
         if isinstance(loss, Tap):
-            self.teacher_path, self.student_path = loss.teacher, loss.student
+            self.teacher_path, self.student_path = loss.teacher_path, loss.student_path
         else:
             self.teacher_path = getattr(loss, "teacher_layer_name", None)
             self.student_path = getattr(loss, "student_layer_name", None)

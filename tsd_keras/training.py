@@ -12,10 +12,9 @@ from tsd_keras import config as configs
 from tsd_keras.data import Dataset
 from tsd_keras.data.batches import Batches
 from tsd_keras.data.views import Views
-from tsd_keras.dense_kernel import DenseKernel
 from tsd_keras.distiller import Distiller
-from tsd_keras.losses import SoftLabels
-from tsd_keras.taps import Tap
+from tsd_keras.losses import SOFT_LABEL_LOSSES
+from tsd_keras.taps import KERNELS, Tap
 from tsd_keras.teacher import RecordedTeacher
 
 
@@ -66,9 +65,20 @@ def optimizer(training: configs.Training, steps_per_epoch: int) -> keras.optimiz
     return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
 
 
-def teacher_taps(config: configs.Config) -> list[str]:
-    """Paths of the teacher's layers that a config taps."""
-    return list(dict.fromkeys(tap.teacher for tap in config.distillation.taps))
+def named_taps(teacher, student, section: configs.Distillation) -> list[configs.TapSection]:
+    """The taps of a config, those that name no layers replaced by one for every resolution stage.
+
+    Raises:
+        ValueError: If the models have no stages to pair.
+    """
+    named = []
+    for entry in section.taps:
+        if entry.teacher is not None:
+            named.append(entry)
+            continue
+        for tap in Tap.auto(teacher, student, entry.match, **entry.kernel_settings()):
+            named.append(entry.model_copy(update={"teacher": tap.teacher, "student": tap.student}))
+    return named
 
 
 def distiller(
@@ -76,15 +86,13 @@ def distiller(
 ) -> Distiller:
     """The Distiller that a config's `distillation` and `teacher.preprocess` describe."""
     section = config.distillation
-    losses = [SoftLabels(**section.soft_labels.model_dump())] if section.soft_label_weight else []
-    for tap in section.taps:
-        kernel = DenseKernel(tap.transformation, tap.loss, tap.projection_variance)
-        losses.append(Tap(tap.teacher, tap.student, kernel))
     try:
+        losses, weights = distillation_losses(teacher, student, section)
         return Distiller(
             teacher,
             student,
             losses,
+            weights,
             student_loss_weight=section.hard_label_weight,
             soft_label_weight=section.soft_label_weight,
             feature_weight=section.feature_weight,
@@ -92,6 +100,25 @@ def distiller(
         )
     except ValueError as error:
         raise UserError(f"distillation: {error}") from error
+
+
+def distillation_losses(
+    teacher: keras.Model, student: keras.Model, section: configs.Distillation
+) -> tuple[list, list[float]]:
+    """The losses of a config's `distillation`, and their weights among their kind.
+
+    Raises:
+        ValueError: If the models have no stages for a tap that names no layers.
+    """
+    losses, weights = [], []
+    if section.soft_label_weight:
+        losses.append(SOFT_LABEL_LOSSES[section.soft_labels.loss](**section.soft_labels.settings()))
+        weights.append(1.0)
+    for entry in named_taps(teacher, student, section):
+        kernel = KERNELS[entry.match](**entry.kernel_settings())
+        losses.append(Tap(entry.teacher, entry.student, kernel, entry.match))
+        weights.append(entry.weight)
+    return losses, weights
 
 
 def preprocessing(config: configs.Config) -> keras.layers.Layer | None:

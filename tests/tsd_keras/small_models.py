@@ -55,3 +55,29 @@ def images(samples=32, size=8, seed=0):
         rng.normal(size=(samples, size, size, 1)).astype("float32"),
         rng.integers(0, CLASSES, samples),
     )
+
+
+def gradient(function, x):
+    """Gradient of a scalar function of one array, on the backend in use."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return np.asarray(jax.grad(function)(x))
+    import tensorflow as tf
+
+    variable = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        value = function(variable)
+    return tape.gradient(value, variable).numpy()
+
+
+def assert_is_gradient(function, x, step=1e-2, tolerance=1e-3):
+    """`gradient` agrees with central differences along random directions of length 1."""
+    slope = gradient(function, x)
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        direction = rng.normal(size=x.shape)
+        direction = (direction / np.linalg.norm(direction)).astype("float32")
+        ends = [float(function(x + sign * step * direction)) for sign in (1, -1)]
+        difference = (ends[0] - ends[1]) / (2 * step)
+        np.testing.assert_allclose((slope * direction).sum(), difference, rtol=1e-2, atol=tolerance)

@@ -34,16 +34,16 @@ def assert_same(first, second, rtol):
         np.testing.assert_allclose(second[name], first[name], rtol=rtol, atol=1e-5, err_msg=name)
 
 
-def test_tensorflow_and_jax_train_to_the_same_weights(tmp_path):
+@pytest.mark.parametrize("options", ["--coupled", "--drop-channels"])
+def test_tensorflow_and_jax_train_to_the_same_weights(tmp_path, options):
     pytest.importorskip("jax")
-    first, second = (
-        trained(tmp_path, one, "--batch-norm", "--drop-channels") for one in ("tensorflow", "jax")
-    )
-    assert first["dropped_channels"][-1] > 0.3
+    first, second = (trained(tmp_path, one, options) for one in ("tensorflow", "jax"))
+    if options == "--drop-channels":
+        assert first["dropped_channels"][-1] > 0.3
     assert_same(first, second, rtol=2e-4)
 
 
 def test_two_replicas_train_like_one(tmp_path):
-    # Without BatchNorm, whose statistics are those of each replica's half of the batch.
+    # Without BatchNorm and comparisons among samples: those are of each replica's half of the batch.
     one, two = (trained(tmp_path, "tensorflow", "--replicas", count) for count in ("1", "2"))
     assert_same(one, two, rtol=1e-4)

@@ -1,8 +1,11 @@
 import keras
 import numpy as np
 import pytest
+from small_models import dense_model, vectors
 
-from tsd_keras import DenseKernel
+from tsd_keras import DenseKernel, Distiller, Tap
+from tsd_keras.dense_kernel import Projection
+from tsd_keras.losses import FEATURE_LOSSES
 
 
 def features(*shape, seed=0):
@@ -76,8 +79,9 @@ def test_computes_in_float32_under_a_half_precision_policy():
 @pytest.mark.parametrize(
     "arguments, student, teacher, fault",
     [
-        (("identity",), (4, 4, 3), (4, 4, 5), 'differ in channels.*DenseKernel."conv1x1"'),
-        (("identity",), (3,), (5,), 'differ in channels.*DenseKernel."linear"'),
+        (("identity",), (4, 4, 3), (4, 4, 5), 'differ in channels.*DenseKernel."linear"'),
+        (("identity", "attention_transfer"), (3,), (3,), "no positions"),
+        (("linear", "attention_transfer"), (4, 4, 3), (4, 3), "differ in rank"),
         (("conv1x1",), (3,), (5,), 'no maps. Use DenseKernel."linear"'),
         (("conv1x1",), (4, 4, 3), (5,), "differ in rank"),
         (("conv1x1",), (None, 4, 3), (4, 4, 3), "full shape"),
@@ -89,8 +93,98 @@ def test_shapes_it_cannot_bring_together_are_explained(arguments, student, teach
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"transformation": "conv"}, {"loss": "l3"}, {"projection_variance": 0}]
+    "arguments",
+    [
+        {"transformation": "conv"},
+        {"loss": "l3"},
+        {"projection_variance": 0},
+        {"kernel_update_rate": -1},
+    ],
 )
 def test_wrong_arguments_are_refused(arguments):
     with pytest.raises(ValueError, match=next(iter(map(str, arguments.values())))):
         DenseKernel(**arguments)
+
+
+def test_losses_that_compare_positions_or_samples_need_no_equal_channels():
+    student, teacher = features(4, 4, 4, 3), features(4, 8, 6, 5, seed=1)
+    attention = built(student, teacher, "identity", "attention_transfer")
+    expected = FEATURE_LOSSES["attention_transfer"].distance(teacher, attention(student))
+    assert attention(student).shape == (4, 8, 6, 3)
+    np.testing.assert_allclose(attention.per_sample(teacher, student), expected, rtol=1e-6)
+    vector = features(4, 9, seed=2)
+    for name in ("similarity_preserving", "pkt", "correlation"):
+        value = built(student, vector, "identity", name).per_sample(vector, student)
+        np.testing.assert_allclose(value, FEATURE_LOSSES[name].distance(vector, student), rtol=1e-6)
+
+
+def one_step(optimizer, rate):
+    """Weights of a projection before and after one step of an optimizer."""
+    x, y = features(8, 4), features(8, 3, seed=1)
+    projection = Projection(3, None, 1.0, rate, "projection")
+    model = keras.Sequential([keras.Input((4,)), projection])
+    start = features(4, 3, seed=2)
+    projection.kernel.assign(start / rate)
+    model.compile(optimizer(), "mse")
+    model.train_on_batch(x, y)
+    return start, rate * keras.ops.convert_to_numpy(projection.kernel)
+
+
+@pytest.mark.parametrize("rate", [0.1, 5.0])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+        lambda: keras.optimizers.Adam(0.01),
+        lambda: keras.optimizers.RMSprop(0.01),
+        lambda: keras.optimizers.Lion(0.01),
+        lambda: keras.optimizers.SGD(0.01, global_clipnorm=0.1),
+        lambda: keras.optimizers.Adam(0.01, clipvalue=0.05),
+    ],
+    ids=["sgd", "adam", "rmsprop", "lion", "sgd clipped by norm", "adam clipped by value"],
+)
+def test_kernel_update_rate_multiplies_every_optimizer_s_step(optimizer, rate):
+    start, plain = one_step(optimizer, 1.0)
+    _, scaled = one_step(optimizer, rate)
+    assert np.abs(plain - start).max() > 1e-4
+    np.testing.assert_allclose(scaled - start, rate * (plain - start), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 3.0])
+def test_kernel_update_rate_leaves_the_initial_projection_as_it_is(rate):
+    kernel = built(features(1, 400), features(1, 300), "linear", kernel_update_rate=rate)
+    probe = keras.ops.convert_to_numpy(kernel(np.eye(400, dtype="float32")))
+    assert probe.var() * 400 == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_rate_of_zero_is_a_frozen_projection():
+    (x, _), teacher, student = vectors(), dense_model("t", 8), dense_model("s", 4)
+    tap = Tap("hidden", kernel=DenseKernel("nonlinear", kernel_update_rate=0))
+    distiller = Distiller(teacher, student, tap, student_loss_weight=0)
+    distiller.compile("adam")
+    before, hidden = tap.kernel.get_weights(), student.get_layer("hidden").get_weights()
+    assert not tap.kernel.trainable_weights and len(before) == 4
+    distiller.fit(x, epochs=2, verbose=0)
+    for weight, old in zip(tap.kernel.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+    assert (student.get_layer("hidden").get_weights()[0] != hidden[0]).any()
+
+
+def test_gradient_clipping_covers_the_projection():
+    """One step of SGD moves student and projection together by the clipped norm times the rate."""
+    (x, _), teacher, student = vectors(), dense_model("t", 8), dense_model("s", 4)
+    tap = Tap("hidden", kernel=DenseKernel("linear", projection_variance=100.0))
+    distiller = Distiller(teacher, student, tap, student_loss_weight=0)
+    distiller.compile(keras.optimizers.SGD(1.0, global_clipnorm=0.01))
+    before = distiller.get_weights()
+    kernel = tap.kernel.get_weights()[0]
+    distiller.train_on_batch(x)
+    moved = [new - old for new, old in zip(distiller.get_weights(), before, strict=True)]
+    assert np.sqrt(sum((one**2).sum() for one in moved)) == pytest.approx(0.01, rel=1e-2)
+    assert np.abs(tap.kernel.get_weights()[0] - kernel).max() > 0
+
+
+def test_serialises():
+    kernel = DenseKernel("nonlinear", "pkt", projection_variance=2.0, kernel_update_rate=0.5)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(kernel))
+    assert copy.get_config() == kernel.get_config()

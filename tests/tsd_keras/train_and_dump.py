@@ -1,6 +1,6 @@
 """Trains a student with every kind of term and writes its weights: run once per backend or strategy.
 
-Usage: python train_and_dump.py OUTPUT.npz [--replicas N] [--batch-norm] [--drop-channels]
+Usage: python train_and_dump.py OUTPUT.npz [--replicas N] [--coupled] [--drop-channels]
 """
 
 import argparse
@@ -10,7 +10,16 @@ import keras
 import numpy as np
 from small_models import image_model, images
 
-from tsd_keras import DenseKernel, Distiller, SoftLabels, Tap
+from tsd_keras import (
+    CorrelatedSoftLabels,
+    DecoupledSoftLabels,
+    DenseKernel,
+    Distiller,
+    LogitDistance,
+    SoftLabels,
+    StandardizedSoftLabels,
+    Tap,
+)
 from tsd_keras.channel_dropping import ChannelDropping
 
 
@@ -30,23 +39,42 @@ def strategy_scope(replicas):
     return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(replicas)]).scope()
 
 
+def every_loss(coupled):
+    losses = [SoftLabels(2.0), StandardizedSoftLabels(), DecoupledSoftLabels(2.0), LogitDistance()]
+    losses += [
+        Tap("stage1_out"),
+        Tap("backbone/stage2_out", kernel=DenseKernel("nonlinear", kernel_update_rate=0.3)),
+        Tap("stage1_out", kernel=DenseKernel("identity", "attention_transfer"), name="attention"),
+        Tap("conv1", match="weights"),
+    ]
+    if coupled:
+        losses += [CorrelatedSoftLabels(2.0)]
+        losses += [
+            Tap("stage1_out", kernel=DenseKernel("identity", loss), name=loss)
+            for loss in ("similarity_preserving", "pkt", "correlation")
+        ]
+    return losses
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("output")
     parser.add_argument("--replicas", type=int, default=1)
-    parser.add_argument("--batch-norm", action="store_true")
+    parser.add_argument("--coupled", action="store_true", help="with what couples a batch's samples")
     parser.add_argument("--drop-channels", action="store_true")
     arguments = parser.parse_args()
     x, y = images(64)
     weight = np.linspace(0.5, 1.5, 64).astype("float32")
-    batch_norm = arguments.batch_norm
+    batch_norm = arguments.coupled or arguments.drop_channels
     with strategy_scope(arguments.replicas):
         teacher = image_model("teacher", 6, end="softmax", dropout=0.3, batch_norm=batch_norm)
         student = image_model("student", 3, batch_norm=batch_norm)
-        taps = [Tap("stage1_out"), Tap("backbone/stage2_out", kernel=DenseKernel("nonlinear"))]
-        distiller = Distiller(teacher, student, [SoftLabels(2.0), *taps], student_loss_weight=0.3)
+        student.get_layer("head").kernel.regularizer = keras.regularizers.L2(0.1)
+        losses = every_loss(arguments.coupled)
+        distiller = Distiller(teacher, student, losses, student_loss_weight=0.3)
         distiller.compile(
-            keras.optimizers.SGD(0.05, momentum=0.9),
+            # Small steps: under all these terms at once larger ones diverge, and rounding with them.
+            keras.optimizers.SGD(2e-4, momentum=0.9),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             weighted_metrics=["accuracy"],
         )

@@ -2,27 +2,79 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from tsd_keras.config.section import Count, NotNegative, Positive, Section
 
+# The settings that each loss on outputs has.
+SOFT_LABEL_SETTINGS = {
+    "kl": {"temperature", "kind", "class_bias"},
+    "standardized": {"temperature"},
+    "decoupled": {"temperature", "target_weight", "other_weight"},
+    "correlation": {"temperature", "inter_class_weight", "intra_class_weight"},
+    "l2": set(),
+}
+
 
 class SoftLabelsSection(Section):
-    """The loss on outputs."""
+    """The loss on outputs. A setting left out is the loss's own default."""
 
-    kind: Literal["softmax", "sigmoid", "logits"] = Field("softmax", description="how outputs are read")
-    temperature: Positive = Field(4.0, description="softening of both answers")
-    standardized: bool = Field(False, description="compare z-scores of the logits")
+    loss: Literal["kl", "standardized", "decoupled", "correlation", "l2"] = Field(
+        "kl", description="how outputs are compared"
+    )
+    temperature: Positive | None = Field(None, description="softening of both answers: 4, of z-scores 2")
+    kind: Literal["softmax", "sigmoid"] | None = Field(None, description="of kl: how outputs are read")
+    class_bias: list[float] | None = Field(None, description="of kl: added to both models' logits")
+    target_weight: Positive | None = Field(None, description="of decoupled: the right class's part")
+    other_weight: Positive | None = Field(None, description="of decoupled: the other classes' part")
+    inter_class_weight: Positive | None = Field(None, description="of correlation: within a sample")
+    intra_class_weight: Positive | None = Field(None, description="of correlation: within a class")
+
+    @model_validator(mode="after")
+    def _fit_the_loss(self):
+        unused = sorted(self.settings().keys() - SOFT_LABEL_SETTINGS[self.loss])
+        if unused:
+            raise ValueError(f"{', '.join(unused)}: no setting of the loss {self.loss!r}")
+        return self
+
+    def settings(self) -> dict:
+        """What was set, but for the loss."""
+        return self.model_dump(exclude={"loss"}, exclude_none=True)
 
 
 class TapSection(Section):
-    """A pair of layers and its dense kernel."""
+    """A pair of layers and its dense kernel; without layers, one at every end of a resolution stage."""
 
-    teacher: str = Field(description="path of the teacher's layer")
-    student: str = Field(description="path of the student's layer")
-    transformation: Literal["identity", "linear", "conv1x1", "nonlinear"] = "conv1x1"
-    loss: Literal["l2", "l2_normalized"] = "l2"
+    teacher: str | None = Field(None, description="path of the teacher's layer")
+    student: str | None = Field(None, description="path of the student's layer")
+    match: Literal["features", "weights"] = Field("features", description="activations, or layers' kernels")
+    transformation: Literal["identity", "linear", "conv1x1", "nonlinear"] = "linear"
+    loss: Literal[
+        "l2", "l2_normalized", "attention_transfer", "similarity_preserving", "pkt", "correlation"
+    ] = "l2"
     projection_variance: Positive = Field(1.0, description="initial variance, scaled by fan-in")
+    kernel_update_rate: NotNegative = Field(1.0, description="multiple of the learning rate; 0 is frozen")
+    weight: NotNegative = Field(1.0, description="of this tap among the taps")
+
+    @model_validator(mode="after")
+    def _fit_together(self):
+        if (self.teacher is None) != (self.student is None):
+            raise ValueError("name both layers, teacher and student, or neither for all stages")
+        if self.match == "weights" and self.loss != "l2":
+            raise ValueError(f"weights are compared by l2, not by {self.loss!r}")
+        if self.match == "weights" and self.transformation == "conv1x1":
+            raise ValueError("weights are no maps: use the transformation linear")
+        return self
+
+    def kernel_settings(self) -> dict:
+        """The settings of the tap's kernel."""
+        names = {"transformation", "projection_variance", "kernel_update_rate"}
+        return self.model_dump(include=names if self.match == "weights" else names | {"loss"})
+
+
+def _written_out(taps):
+    """`auto` is one entry that names no layers."""
+    return [{}] if taps == "auto" else taps
 
 
 class Target(Section):
@@ -65,5 +117,7 @@ class Distillation(Section):
     soft_label_weight: NotNegative = Field(0.9, description="beta")
     feature_weight: NotNegative = Field(1.0, description="gamma")
     soft_labels: SoftLabelsSection = SoftLabelsSection()
-    taps: list[TapSection] = Field([], description="pairs of layers")
+    taps: Annotated[list[TapSection], BeforeValidator(_written_out)] = Field(
+        [], description="pairs of layers; auto pairs the ends of the resolution stages"
+    )
     channel_dropping: ChannelDroppingSection | None = Field(None, description="makes the student narrower")
