@@ -34,6 +34,7 @@ def main(options: argparse.Namespace) -> None:
     run.convert()
     metrics = run.evaluate()
     run.write_firmware()
+    run.report()
     run.write_manifest()
     _print_table(metrics, workdir)
 
@@ -68,7 +69,7 @@ def _print_table(metrics: dict, workdir: pathlib.Path):
         )
     print()
     Console(width=110).print(table)
-    print(f"Firmware, metrics.json and manifest.json are in {workdir}.")
+    print(f"report.html, firmware, metrics.json and manifest.json are in {workdir}.")
 
 
 if __name__ == "__main__":

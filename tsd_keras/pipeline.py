@@ -203,56 +203,23 @@ class Pipeline:
         return samples * section.scale + section.offset
 
     def evaluate(self) -> dict:
-        """Every model on the whole test split: in Keras, on LiteRT and on TFLM. Writes metrics.json."""
-        from tflite import files
+        """Every model on all splits, in Keras and on the engines. Writes metrics.json and its tables."""
+        from tsd_keras.evaluation import stage
 
-        command_line.heading("Evaluation on the test split")
+        command_line.heading("Evaluation")
         inputs = self._facts | {name: self._made(f"convert_{name}") for name in MODELS}
-        self._stage(
-            "evaluate",
-            inputs,
-            ["metrics.json"],
-            lambda: files.write_json(self.workdir / "metrics.json", {"schema": 1, "models": self._measure()}),
-        )
+        inputs["histories"] = [self._made(name) for name in MODELS]
+        self._stage("evaluate", inputs, stage.outputs(self.data), lambda: stage.measure(self, MODELS))
         return json.loads((self.workdir / "metrics.json").read_text())
 
-    def _measure(self):
-        # Keras first: once an interpreter is loaded, TensorFlow's pipelines complain on the screen.
-        models = {name: self.model(name) for name in MODELS}
-        outputs = {
-            name: model.predict(self.as_input(name, self.data.x_test), verbose=0)
-            for name, model in models.items()
-        }
-        return {name: self._measure_one(name, models[name], outputs[name]) for name in MODELS}
+    def report(self):
+        """What was measured, as a page and as a model card."""
+        from tsd_keras import report
 
-    def _measure_one(self, name, model, float_outputs):
-        import dataclasses
-
-        from tflite import engines, footprint, graph, parity
-        from tsd_keras import evaluation
-
-        data = (self.workdir / f"{name}.tflite").read_bytes()
-        x = self.as_input(name, self.data.x_test)
-        refused = {engine: engines.refusal(data, engine) for engine in engines.available()}
-        arena = None if refused.get("tflm") else footprint.arena(data)
-        row = {
-            "parameters": model.count_params(),
-            "macs": footprint.macs(graph.read(data)),
-            "bytes": len(data),
-            "arena_bytes": arena and arena.recommended_bytes,
-            "arena": arena and dataclasses.asdict(arena),
-            "refused": {engine: reason for engine, reason in refused.items() if reason},
-            "float": evaluation.classification(self.data.y_test, float_outputs),
-            "litert": None,
-            "tflm": None,
-        }
-        outputs = {}
-        for engine in (engine for engine, reason in refused.items() if not reason):
-            outputs[engine] = engines.open_engine(data, engine).run(x)
-            row[engine] = evaluation.classification(self.data.y_test, outputs[engine])
-        if len(outputs) == 2:
-            row["litert"] |= dataclasses.asdict(parity.compare(outputs["tflm"], outputs["litert"]))
-        return row
+        command_line.heading("Report")
+        inputs = self._facts | self._made("evaluate") | {"config": self.config.resolved()}
+        inputs["report"] = report.fingerprint()
+        self._stage("report", inputs, ["report.html", "report.md"], lambda: report.write(self))
 
     # -- what is handed over ----------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Whether the teacher answers once, or at every step."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,8 +12,8 @@ Auto = Literal["auto"]
 class TeacherCache(Section):
     """What is kept of the teacher's answers. `auto` decides by size and says what it decided."""
 
-    views: Auto | int = Field(
-        "auto", ge=0, description="views kept of every sample, in turn by epoch; 0 keeps the teacher live"
+    views: Auto | Annotated[int, Field(ge=0)] = Field(
+        "auto", description="views kept of every sample, in turn by epoch; 0 keeps the teacher live"
     )
     features: Auto | bool = Field("auto", description="keep the tapped activations as well")
     dtype: Literal["float16", "bfloat16"] = Field("float16", description="of the activations")

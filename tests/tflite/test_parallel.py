@@ -1,0 +1,38 @@
+"""Interpreters side by side give what one gives."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from tflite import convert, engines, parallel
+from tflite.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def model():
+    samples = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+    net = keras.Sequential([keras.Input((6,)), layers.Dense(8, activation="relu"), layers.Dense(3)])
+    return convert.convert(net, "int8", samples), samples
+
+
+@pytest.mark.parametrize("engine", engines.NAMES)
+def test_many_interpreters_give_what_one_gives(model, engine, monkeypatch):
+    data, samples = model
+    if engine not in engines.available():
+        pytest.skip(f"{engine} is not installed")
+    expected = engines.open_engine(data, engine).run(samples)
+    done = []
+    np.testing.assert_array_equal(parallel.run(data, engine, samples, progress=done.append), expected)
+    assert sum(done) == len(samples)
+    monkeypatch.setattr(parallel, "_SHORT", 0.0)  # as if it were long
+    monkeypatch.setattr(parallel, "_CHUNK", 0.0)
+    done.clear()
+    found = parallel.run(data, engine, samples[:20], jobs=2, progress=done.append)
+    np.testing.assert_array_equal(found, expected[:20])
+    assert sum(done) == 20 and len(done) > 2
+
+
+def test_samples_of_another_shape_are_refused(model):
+    with pytest.raises(UserError, match="shape"):
+        parallel.run(model[0], "litert", np.zeros((4, 5), "float32"))

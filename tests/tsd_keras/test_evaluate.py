@@ -1,0 +1,88 @@
+"""`python -m tsd_keras.evaluate`, its numbers, its tables and what it does with damaged folders."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from finished_run import copied_run, finished_run, verb  # noqa: F401
+from scipy.stats import binom
+from sklearn.metrics import accuracy_score, confusion_matrix
+
+from tflite import engines, files
+from tsd_keras.report import compare
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_numbers_follow_from_the_predictions(finished_run):  # noqa: F811
+    metrics = json.loads((finished_run / "metrics.json").read_text())
+    rows = read(finished_run / "evaluation/predictions.csv")
+    labels = np.array([int(row["label"]) for row in rows])
+    for name, row in metrics["models"].items():
+        for engine in ("float", *engines.available()):
+            given = np.array([int(one[f"{name}_{engine}"]) for one in rows])
+            assert row[engine]["accuracy"] == pytest.approx(accuracy_score(labels, given))
+            assert row[engine]["confusion"] == confusion_matrix(labels, given, labels=range(10)).tolist()
+            low, high = row[engine]["intervals"]["accuracy"]
+            assert low <= row[engine]["accuracy"] <= high
+    test = metrics["tests"]["student_vs_baseline"]["float"]
+    fewer = min(test["only_first"], test["only_second"])
+    expected = min(1, 2 * binom.cdf(fewer, test["only_first"] + test["only_second"], 0.5))
+    assert test["p_value"] == pytest.approx(expected)
+
+
+def test_every_split_engine_and_corruption_is_there(finished_run):  # noqa: F811
+    metrics = json.loads((finished_run / "metrics.json").read_text())
+    assert metrics["schema"] == 1 and metrics["samples"]["test"] == 539
+    for name, row in metrics["models"].items():
+        assert set(row["float"]["splits"]) == {"train", "validation"}
+        assert row["float"]["splits"]["train"]["samples"] == metrics["samples"]["train"]
+        assert len(row["robustness"]["float"]["corruptions"]) == 7
+        assert all(len(one) == 5 for one in row["robustness"]["float"]["corruptions"].values())
+        if name != "teacher":
+            assert 0 <= row["fidelity"]["float"]["agreement"] <= 1
+            assert 0 <= row["fidelity"]["features"]["stage2_out"] <= 1
+    assert metrics["models"]["teacher"]["compression"]["bytes"] == 1
+    layers = [row for row in read(finished_run / "evaluation/layers.csv") if row["model"] == "student"]
+    assert sum(int(row["macs"]) for row in layers) == metrics["models"]["student"]["macs"]
+
+
+def test_what_did_not_change_is_not_measured_again_and_an_edited_result_is(copied_run):  # noqa: F811
+    (copied_run / "metrics.json").write_text("{}")
+    done = verb("evaluate", copied_run)
+    assert done.returncode == 0, done.stderr
+    assert "metrics.json was edited" in done.stdout
+    assert json.loads((copied_run / "metrics.json").read_text())["schema"] == 1
+    checksums = json.loads((copied_run / "manifest.json").read_text())["sha256"]
+    assert all(files.sha256(copied_run / name) == checksum for name, checksum in checksums.items())
+    again = verb("evaluate", copied_run)
+    assert again.returncode == 0 and again.stdout.count("nothing changed") == 2
+
+
+def test_edited_missing_and_unfinished_runs_are_refused(copied_run, tmp_path):  # noqa: F811
+    student = copied_run / "student.tflite"
+    student.write_bytes(student.read_bytes()[:-1] + b"\x00\x01")
+    (copied_run / "baseline.keras").unlink()
+    done = verb("evaluate", copied_run)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "student.tflite was edited" in done.stderr and "baseline.keras is missing" in done.stderr
+    (tmp_path / "empty").mkdir()
+    for arguments, fault in (
+        ([tmp_path / "empty"], "has no manifest.json"),
+        ([tmp_path / "nowhere"], "is no folder"),
+        ([], "Give one run"),
+        (["--compare", tmp_path / "empty"], "has no manifest.json"),
+    ):
+        done = verb("evaluate", *arguments)
+        assert done.returncode == 2 and fault in done.stderr, done.stderr
+
+
+def test_compare_draws_the_front(finished_run, tmp_path):  # noqa: F811
+    page = compare.write([finished_run, finished_run], tmp_path / "compare.html").read_text()
+    assert page.count('class="dot s-student"') == 6 and "finished_run student" in page
+    points = [(10, 0.9), (20, 0.8), (5, 0.7), (30, 0.95), (5, 0.6)]
+    assert compare.front(points) == [(5, 0.7), (10, 0.9), (30, 0.95)]

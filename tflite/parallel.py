@@ -1,0 +1,164 @@
+"""Many samples through an interpreter, on all cores.
+
+LiteRT computes without Python's lock, so threads with an interpreter each fill the cores; TFLM holds the
+lock, so it runs in processes. Outputs are those of one interpreter: samples do not meet each other.
+"""
+
+import concurrent.futures
+import contextlib
+import io
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tflite import engines
+from tflite.errors import UserError
+
+_SHORT = 1.0  # seconds of work below which starting processes costs more than it gains
+_CHUNK = 0.25  # seconds of work between two reports of progress
+
+Progress = Callable[[int], None]
+
+
+def run(
+    data: bytes, engine: str, x: np.ndarray, jobs: int | None = None, progress: Progress | None = None
+) -> np.ndarray:
+    """Raw outputs of a model for many samples.
+
+    Args:
+        data: A flatbuffer.
+        engine: One of `engines.NAMES`.
+        x: `(n, ...)`, as in `Engine.run`.
+        jobs: Number of interpreters; one for each core where left out.
+        progress: Called with the number of samples done since the last call.
+
+    Returns:
+        `(n, ...)` in the output's dtype, in the order of `x`.
+
+    Raises:
+        UserError: As `engines.open_engine` and `Engine.run`.
+    """
+    progress = progress or (lambda done: None)
+    jobs = jobs or available_cores()
+    first = engines.open_engine(data, engine)
+    started = time.perf_counter()
+    head = first.run(x[:4])
+    each = max((time.perf_counter() - started) / max(len(head), 1), 1e-6)
+    progress(len(head))
+    rest = x[4:]
+    if len(rest) == 0:
+        return head
+    step = int(min(max(_CHUNK / each, 1), -(-len(rest) // jobs)))
+    chunks = [rest[start : start + step] for start in range(0, len(rest), step)]
+    if jobs == 1 or len(rest) * each < _SHORT:
+        parts = map(first.run, chunks)
+    else:
+        parts = _side_by_side(
+            _Process if engine == "tflm" else engines.open_engine, data, engine, chunks, jobs
+        )
+    outputs = [head]
+    for part in parts:
+        outputs.append(part)
+        progress(len(part))
+    return np.concatenate(outputs)
+
+
+def available_cores() -> int:
+    """The cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _side_by_side(open_one, data, engine, chunks, jobs) -> Iterator[np.ndarray]:
+    """The outputs of chunks in order, each thread with an interpreter of its own."""
+    local, opened = threading.local(), []
+
+    def work(chunk):
+        if not hasattr(local, "interpreter"):
+            local.interpreter = open_one(data, engine)
+            opened.append(local.interpreter)
+        return local.interpreter.run(chunk)
+
+    pool = concurrent.futures.ThreadPoolExecutor(jobs)
+    try:
+        yield from pool.map(work, chunks)
+    finally:
+        # An interruption ends what runs and starts nothing more.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for one in opened:
+            if isinstance(one, _Process):
+                one.close()
+
+
+class _Process:
+    """An interpreter in a process of its own, fed through pipes.
+
+    A plain subprocess: a fork of a process in which TensorFlow's threads run may hang, and a spawned one
+    of `multiprocessing` would run the user's script again.
+    """
+
+    def __init__(self, data: bytes, engine: str):
+        root = str(pathlib.Path(__file__).resolve().parent.parent)
+        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tflite.parallel", engine],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        )
+        _send(self._process.stdin, np.frombuffer(data, "uint8"))
+
+    def run(self, chunk: np.ndarray) -> np.ndarray:
+        try:
+            _send(self._process.stdin, chunk)
+            return _receive(self._process.stdout)
+        except (OSError, EOFError) as error:
+            raise UserError(
+                f"An interpreter's process ended unexpectedly ({self._process.poll()}). Is memory short?"
+            ) from error
+
+    def close(self):
+        """Ends the process."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def _send(pipe, values: np.ndarray):
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    pipe.write(struct.pack("<Q", buffer.tell()) + buffer.getvalue())
+    pipe.flush()
+
+
+def _receive(pipe) -> np.ndarray:
+    head = pipe.read(8)
+    if len(head) < 8:
+        raise EOFError
+    return np.load(io.BytesIO(pipe.read(struct.unpack("<Q", head)[0])))
+
+
+def _serve(engine: str):
+    """A worker process: a flatbuffer, then chunks until the pipe closes."""
+    given, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not get among the answers
+    try:
+        interpreter = engines.open_engine(_receive(given).tobytes(), engine)
+        while True:
+            _send(answers, interpreter.run(_receive(given)))
+    except (EOFError, BrokenPipeError):
+        return
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])

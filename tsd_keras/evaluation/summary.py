@@ -1,0 +1,200 @@
+"""From the answers of a run's models to the numbers of `metrics.json`; docs/metrics.md describes them."""
+
+import dataclasses
+
+import numpy as np
+
+from tsd_keras.data.dataset import SPLITS
+from tsd_keras.evaluation import calibration, fidelity, intervals, metrics, robustness
+from tsd_keras.evaluation.answers import Answers
+
+SCHEMA = 1
+ENGINES = ("float", "litert", "tflm", "c")
+DEPLOYED = ("tflm", "litert", "float")  # the engine that stands for a board, the first that was run
+
+
+def deployed(row: dict) -> str:
+    """The engine of a model's row that comes nearest to a board."""
+    return next(engine for engine in DEPLOYED if row.get(engine))
+
+
+def summarize(answers: Answers, flatbuffers: dict[str, bytes], data, seed: int) -> dict:
+    """Everything `metrics.json` holds.
+
+    Args:
+        answers: From `answers.collect`.
+        flatbuffers: `{name: its flatbuffer}`.
+        data: The data set.
+        seed: Of the bootstrap.
+    """
+    kind = {name: output_kind(one["float"]["test"]) for name, one in answers.outputs.items()}
+    models = {}
+    for name in answers.outputs:
+        row = _costs(answers, name, flatbuffers[name])
+        for engine in ENGINES:
+            outputs = answers.outputs[name].get(engine)
+            row[engine] = outputs and _engine_row(outputs, engine, answers, data, kind[name], seed)
+        if name in answers.parity:
+            row["litert"] |= dataclasses.asdict(answers.parity[name])
+        models[name] = row
+    _ratios(models)
+    result = {
+        "schema": SCHEMA,
+        "task": data.labels,
+        "classes": list(data.class_names),
+        "samples": {split: len(getattr(data, f"x_{split}")) for split in SPLITS},
+        "models": models,
+    }
+    if data.labels == "class" and data.y_test is not None:
+        _classifiers(result, answers, data, kind)
+    result["boards"] = [] if "tflm" in answers.refused.get("student", {}) else _boards(flatbuffers["student"])
+    return result
+
+
+def output_kind(outputs: np.ndarray) -> str:
+    """Whether outputs `(n, classes)` are probabilities or logits."""
+    finite = outputs[np.isfinite(outputs).all(-1)]
+    sums = len(finite) and (finite >= 0).all() and np.allclose(finite.sum(-1), 1, atol=1e-3)
+    return "probabilities" if sums else "logits"
+
+
+def probability(answers: Answers, name: str, engine: str, split: str = "test") -> np.ndarray:
+    """Class probabilities `(n, classes)` of a model on a split."""
+    outputs = answers.outputs[name]
+    return calibration.probabilities(outputs[engine][split], output_kind(outputs["float"]["test"]))
+
+
+def _costs(answers, name, flatbuffer):
+    from tflite import footprint, graph
+
+    refused = answers.refused.get(name, {})
+    arena = None if "tflm" in refused else footprint.arena(flatbuffer)
+    return {
+        "parameters": answers.parameters[name],
+        "macs": footprint.macs(graph.read(flatbuffer)),
+        "bytes": len(flatbuffer),
+        "arena_bytes": arena and arena.recommended_bytes,
+        "arena": arena and dataclasses.asdict(arena),
+        "refused": refused,
+        "latency_ms": answers.latency.get(name, {}),
+    }
+
+
+def _ratios(models):
+    """How many times smaller than the teacher."""
+    for row in models.values():
+        row["compression"] = {
+            key: models["teacher"][key] / row[key] if row[key] and models["teacher"][key] else None
+            for key in ("parameters", "macs", "bytes", "arena_bytes")
+        }
+
+
+def _engine_row(outputs, engine, answers, data, kind, seed):
+    splits = {}
+    for split in SPLITS:
+        labels = getattr(data, f"y_{split}")
+        if labels is None:
+            continue
+        chosen = np.arange(len(labels)) if engine == "float" else answers.chosen[split]
+        splits[split] = _measure(labels[chosen], outputs[split], data, kind)
+    if "test" not in splits:
+        return {"samples": len(outputs["test"]), "splits": {}}
+    row = splits.pop("test")
+    row["splits"] = splits
+    if data.labels == "class":
+        if "train" in splits:
+            row["generalization_gap"] = splits["train"]["accuracy"] - row["accuracy"]
+        probabilities = calibration.probabilities(outputs["test"], kind)
+        bins = calibration.reliability(data.y_test, probabilities)
+        row["ece"] = calibration.expected_calibration_error(bins)
+        row["reliability"] = [dataclasses.asdict(one) for one in bins if one.count]
+        row["intervals"] = intervals.bootstrap(data.y_test, probabilities, seed=seed)
+    return row
+
+
+def _measure(labels, outputs, data, kind):
+    if data.labels == "values":
+        return metrics.regression(labels, outputs)
+    if data.labels == "multi_label":
+        inside = np.isfinite(outputs).all() and outputs.min() >= 0 and outputs.max() <= 1
+        return metrics.multilabel(labels, outputs, 0.5 if inside else 0.0, data.class_names)
+    known = labels >= 0
+    probabilities = calibration.probabilities(outputs[known], kind)
+    found = metrics.classification(labels[known], probabilities, data.class_names)
+    return found | {"samples": int(known.sum())}
+
+
+def _classifiers(result, answers, data, kind):
+    """What only classifiers with labels have: tests, robustness, fidelity, the samples to look at."""
+    models, labels = result["models"], data.y_test
+    engine = deployed(models["student"])
+    right = {
+        (name, one): answers.outputs[name][one]["test"].argmax(-1) == labels
+        for name in models
+        for one in answers.outputs[name]
+    }
+    result["tests"] = {
+        "student_vs_baseline": {
+            one: dataclasses.asdict(intervals.mcnemar(right["student", one], right["baseline", one]))
+            for one in answers.outputs["student"]
+        },
+        "int8_vs_float": {
+            name: dataclasses.asdict(intervals.mcnemar(right[name, engine], right[name, "float"]))
+            for name in models
+        },
+    }
+    for name, row in models.items():
+        row["quantization_loss"] = row["float"]["accuracy"] - row[deployed(row)]["accuracy"]
+        row["robustness"] = {
+            one: _robustness(answers, name, one, labels) for one in answers.corrupted.get(name, {})
+        }
+        if name == "teacher":
+            continue
+        teacher = probability(answers, "teacher", "float")
+        row["fidelity"] = {
+            one: dataclasses.asdict(fidelity.compare(teacher, probability(answers, name, one), labels))
+            for one in answers.outputs[name]
+        } | {"features": answers.features.get(name, {})}
+    teacher, student = probability(answers, "teacher", "float"), probability(answers, "student", engine)
+    result["parting_samples"] = fidelity.parting_samples(teacher, student)
+
+
+def _robustness(answers, name, engine, labels):
+    """Accuracy under each corruption at five severities, their mean, and that relative to clean."""
+    chosen = answers.corrupted_samples
+    clean = float((answers.outputs[name][engine]["test"][chosen].argmax(-1) == labels[chosen]).mean())
+    rows = {
+        key: [float((one.argmax(-1) == labels[chosen]).mean()) for one in severities]
+        for key, severities in answers.corrupted[name][engine].items()
+    }
+    if not rows:
+        return None
+    mean = float(np.mean(list(rows.values())))
+    return {
+        "samples": len(chosen),
+        "severities": list(robustness.SEVERITIES),
+        "clean": clean,
+        "mean": mean,
+        "relative": mean / clean if clean else None,
+        "corruptions": rows,
+    }
+
+
+def _boards(flatbuffer):
+    """The student on every board."""
+    from tflite import boards
+
+    return [
+        {
+            "name": one.board.name,
+            "title": one.board.title,
+            "core": one.board.core,
+            "clock_hz": one.board.clock_hz,
+            "engine": one.need.engine,
+            "fits": one.fits,
+            "ram_left": one.ram_left,
+            "flash_left": one.flash_left,
+            "note": one.explain(),
+        }
+        for one in boards.table([boards.tflm_need(flatbuffer)])
+    ]

@@ -1,0 +1,232 @@
+"""The numbers behind every figure as CSV files, `<run>/evaluation/*.csv`."""
+
+import csv
+import io
+import json
+import pathlib
+
+import numpy as np
+
+from tsd_keras.evaluation import summary
+from tsd_keras.evaluation.answers import Answers
+
+FOLDER = "evaluation"
+_POINTS = 101  # of an averaged curve
+_NUMBERS = ("accuracy", "precision", "recall", "f1", "auc", "aupr", "ece", "mae", "rmse", "r2", "exact")
+
+
+ALWAYS = ("metrics", "boards", "layers", "arena", "history")
+OF_CLASSIFIERS = (
+    "per_class",
+    "confusion",
+    "reliability",
+    "robustness",
+    "predictions",
+    "roc",
+    "precision_recall",
+)
+
+
+def names(data) -> tuple[str, ...]:
+    """The tables of a run on a data set."""
+    classifier = data.labels == "class" and data.y_test is not None
+    return ALWAYS + OF_CLASSIFIERS if classifier else ALWAYS
+
+
+def build(result: dict, answers: Answers, data, flatbuffers: dict, workdir: pathlib.Path) -> dict[str, str]:
+    """All tables: `{name: CSV text}`.
+
+    Args:
+        result: The contents of `metrics.json`.
+        answers: What it was made from.
+        data: The data set.
+        flatbuffers: `{name: its flatbuffer}`.
+        workdir: The run's folder, with the histories.
+    """
+    rows = {"metrics": _metrics(result), "boards": _boards(result)}
+    rows |= _costs(flatbuffers) | {"history": _history(workdir)}
+    if "predictions" in names(data):
+        rows |= {
+            "per_class": _per_class(result),
+            "confusion": _confusion(result),
+            "reliability": _reliability(result),
+            "robustness": _robustness(result),
+            "predictions": _predictions(answers, data),
+        } | _curves(result, answers, data)
+    return {name: text(header, body) for name, (header, body) in rows.items()}
+
+
+def text(header: list[str], rows: list) -> str:
+    """CSV text; numbers with six digits, `None` empty."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([f"{x:.6g}" if isinstance(x, float) else x for x in row] for row in rows)
+    return stream.getvalue()
+
+
+def parse(content: str) -> list[dict[str, str]]:
+    """The rows of a table."""
+    return list(csv.DictReader(io.StringIO(content)))
+
+
+def _engine_rows(result):
+    for name, row in result["models"].items():
+        for engine in summary.ENGINES:
+            if row.get(engine):
+                yield name, engine, row[engine]
+
+
+def _metrics(result):
+    rows = []
+    for name, engine, row in _engine_rows(result):
+        for split, one in {"test": row, **row.get("splits", {})}.items():
+            bounds = one.get("intervals", {}).get("accuracy", (None, None))
+            rows.append([name, engine, split, *(one.get(key) for key in _NUMBERS), *bounds])
+    return ["model", "engine", "split", *_NUMBERS, "accuracy_low", "accuracy_high"], rows
+
+
+def _per_class(result):
+    keys = ["name", "support", "precision", "recall", "f1", "auc", "aupr"]
+    rows = [
+        [name, engine, *(one[key] for key in keys)]
+        for name, engine, row in _engine_rows(result)
+        for one in row["per_class"]
+    ]
+    return ["model", "engine", "class", *keys[1:]], rows
+
+
+def _confusion(result):
+    classes = result["classes"]
+    rows = [
+        [name, engine, classes[i], *counts]
+        for name, engine, row in _engine_rows(result)
+        for i, counts in enumerate(row["confusion"])
+    ]
+    return ["model", "engine", "truth", *classes], rows
+
+
+def _reliability(result):
+    keys = ["low", "high", "count", "confidence", "accuracy"]
+    rows = [
+        [name, engine, *(one[key] for key in keys)]
+        for name, engine, row in _engine_rows(result)
+        for one in row["reliability"]
+    ]
+    return ["model", "engine", *keys], rows
+
+
+def _robustness(result):
+    rows = []
+    for name, row in result["models"].items():
+        for engine, one in row["robustness"].items():
+            for key, values in one["corruptions"].items() if one else ():
+                rows += [[name, engine, key, i + 1, value] for i, value in enumerate(values)]
+    return ["model", "engine", "corruption", "severity", "accuracy"], rows
+
+
+def _predictions(answers, data):
+    columns = [(name, engine) for name, one in answers.outputs.items() for engine in one]
+    given = [answers.outputs[name][engine]["test"].argmax(-1).tolist() for name, engine in columns]
+    header = ["sample", "label", *(f"{name}_{engine}" for name, engine in columns)]
+    return header, list(zip(range(len(data.y_test)), data.y_test.tolist(), *given, strict=True))
+
+
+def _curves(result, answers, data):
+    """ROC and precision-recall curves: one against the rest, averaged over the classes (Fawcett, 2006)."""
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    grid = np.linspace(0, 1, _POINTS)
+    roc, pr = [], []
+    for name, row in result["models"].items():
+        engine = summary.deployed(row)
+        probability = summary.probability(answers, name, engine)
+        finite = np.isfinite(probability).all(-1)
+        labels, probability = data.y_test[finite], probability[finite]
+        rising, falling = [], []
+        for index in range(probability.shape[1]):
+            positive = labels == index
+            if positive.all() or not positive.any():
+                continue
+            false_rate, true_rate, _ = roc_curve(positive, probability[:, index])
+            rising.append(np.interp(grid, false_rate, true_rate))
+            precision, recall, _ = precision_recall_curve(positive, probability[:, index])
+            falling.append(np.interp(grid, recall[::-1], precision[::-1]))
+        if rising:
+            roc += [[name, engine, float(x), float(y)] for x, y in zip(grid, np.mean(rising, 0), strict=True)]
+            pr += [[name, engine, float(x), float(y)] for x, y in zip(grid, np.mean(falling, 0), strict=True)]
+    return {
+        "roc": (["model", "engine", "false_positive_rate", "true_positive_rate"], roc),
+        "precision_recall": (["model", "engine", "recall", "precision"], pr),
+    }
+
+
+def _costs(flatbuffers):
+    from tflite import footprint, graph, lifetimes
+
+    layers, spans = [], []
+    for name, flatbuffer in flatbuffers.items():
+        read = graph.read(flatbuffer)
+        macs = footprint.macs_by_operator(read)
+        for operator in read.operators:
+            output = read.tensors[operator.outputs[0]]
+            weights = [read.tensors[i] for i in operator.inputs[1:] if i >= 0 and read.tensors[i].data]
+            layers.append(
+                [
+                    name,
+                    operator.index,
+                    operator.name,
+                    output.name,
+                    "x".join(map(str, output.shape[1:])),
+                    macs.get(operator.index, 0),
+                    sum(one.nbytes for one in weights),
+                    *_quantization(output),
+                    *_weight_quantization(weights),
+                ]
+            )
+        spans += [
+            [name, one.name, one.first, one.last, one.offset, one.nbytes] for one in lifetimes.plan(read)
+        ]
+    header = ["model", "operator", "kind", "output", "shape", "macs", "weight_bytes"]
+    header += ["output_scale", "output_zero_point", "weight_channels", "smallest_scale", "largest_scale"]
+    return {
+        "layers": ([*header, "weights_at_limit"], layers),
+        "arena": (["model", "tensor", "first", "last", "offset", "bytes"], spans),
+    }
+
+
+def _quantization(tensor):
+    if tensor.quantization is None:
+        return [None, None]
+    return [tensor.quantization.scales[0], tensor.quantization.zero_points[0]]
+
+
+def _weight_quantization(weights):
+    """Channels with a scale of their own, the scales' range, and the share of weights at +-127."""
+    kernels = [one for one in weights if one.quantization and one.dtype == "int8"]
+    if not kernels:
+        return [None, None, None, None]
+    scales = kernels[0].quantization.scales
+    values = np.abs(kernels[0].array().astype(int))
+    return [len(scales), min(scales), max(scales), float((values >= 127).mean())]
+
+
+def _boards(result):
+    keys = ["name", "title", "core", "clock_hz", "engine", "fits", "ram_left", "flash_left", "note"]
+    return keys, [[board[key] for key in keys] for board in result["boards"]]
+
+
+def _history(workdir):
+    """The logs of every training, in long form: `balance` and its terms included."""
+    rows = []
+    for name in ("teacher", "baseline", "student"):
+        path = workdir / f"{name}.history.json"
+        if not path.is_file():
+            continue
+        for key, values in json.loads(path.read_text()).items():
+            rows += [
+                [name, key, epoch + 1, value]
+                for epoch, value in enumerate(values)
+                if isinstance(value, (int, float))
+            ]
+    return ["model", "log", "epoch", "value"], rows

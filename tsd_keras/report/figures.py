@@ -1,0 +1,269 @@
+"""The figures of a run, each drawn from a table of `evaluation/*.csv`."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+from tsd_keras.evaluation.summary import deployed
+from tsd_keras.report import svg
+from tsd_keras.report.verdict import ENGINES, percent
+
+MODELS = ("teacher", "baseline", "student")
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A picture, its caption, a legend, and the table it was drawn from (`None`: none)."""
+
+    title: str
+    picture: str
+    caption: str = ""
+    legend: str = ""
+    table: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """Figures under one heading, with a line that says what to look for, and a legend for all of them."""
+
+    title: str
+    text: str
+    figures: tuple[Figure, ...]
+    legend: str = ""
+
+
+def sections(metrics: dict, read: Callable[[str], list[dict]]) -> list[Section]:
+    """All sections that the run has numbers for.
+
+    Args:
+        metrics: The contents of `metrics.json`.
+        read: `(table name) -> rows`.
+    """
+    found = [
+        Section("Training", "Loss by epoch, and each term of the student's loss.", tuple(_training(read))),
+        Section(
+            "Right and wrong",
+            "Curves are one class against the rest, averaged over the classes, as deployed.",
+            (*_curves(metrics, read), *_reliability(metrics)),
+        ),
+        Section(
+            "Confusion", "Rows are the truth, columns the answers, as deployed.", (*_confusions(metrics),)
+        ),
+        Section(
+            "Robustness",
+            "Accuracy on corrupted test samples, the same for every model, at five severities.",
+            tuple(_robustness(metrics)),
+            _robustness_legend(metrics),
+        ),
+        Section(
+            "On the chip",
+            "The student's flatbuffer: work by layer, and the tensors in memory.",
+            tuple(_chip(read)),
+        ),
+    ]
+    return [section for section in found if section.figures]
+
+
+def _by(rows: list[dict], *keys: str) -> dict[tuple, list[dict]]:
+    groups: dict[tuple, list[dict]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return groups
+
+
+def _training(read) -> Iterator[Figure]:
+    groups = _by(read("history"), "model", "log")
+    for log, title in (("val_loss", "Validation loss"), ("val_accuracy", "Validation accuracy")):
+        series = [
+            svg.Series(model, f"s-{model}", *_points(groups[model, log]))
+            for model in MODELS
+            if (model, log) in groups
+        ]
+        if series:
+            yield _lines(title, series, "epoch", title.lower(), "history", log_y=log == "val_loss")
+    for end, title in (("_loss", "Terms of the student's loss"), ("_weight", "Weights of the terms")):
+        names = [
+            log
+            for model, log in groups
+            if model == "student" and log.endswith(end) and not log.startswith("val_")
+        ]
+        series = [
+            svg.Series(name.removesuffix(end), f"c{index % 6}", *_points(groups["student", name]))
+            for index, name in enumerate(names)
+        ]
+        if series:
+            yield _lines(
+                title, series, "epoch", "loss" if end == "_loss" else "weight", "history", log_y=True
+            )
+
+
+def _points(rows):
+    return [float(row["epoch"]) for row in rows], [float(row["value"]) for row in rows]
+
+
+def _lines(title, series, x_label, y_label, table, log_y=False):
+    xs = [x for one in series for x in one.x]
+    ys = [y for one in series for y in one.y if not log_y or y > 0]
+    log_y = log_y and bool(ys) and max(ys) > 20 * min(ys)
+    axes = svg.Axes((min(xs), max(xs)), (min(ys), max(ys)), x_label, y_label, log_y=log_y)
+    last = ", ".join(f"{one.label} ends at {one.y[-1]:.3g}" for one in series)
+    if log_y:
+        series = [dataclasses.replace(one, y=[max(y, min(ys)) for y in one.y]) for one in series]
+    picture = svg.lines(title, f"Over {int(max(xs))} epochs: {last}.", series, axes)
+    return Figure(title, picture, "", svg.legend([(one.label, one.style) for one in series]), table)
+
+
+def _curves(metrics, read) -> Iterator[Figure]:
+    for table, title, x, y, key in (
+        ("roc", "ROC curve", "false_positive_rate", "true_positive_rate", "auc"),
+        ("precision_recall", "Precision and recall", "recall", "precision", "aupr"),
+    ):
+        groups = _by(read(table), "model")
+        series, entries = [], []
+        for model in MODELS:
+            if (model,) not in groups:
+                continue
+            rows = groups[model,]
+            series.append(
+                svg.Series(model, f"s-{model}", [float(r[x]) for r in rows], [float(r[y]) for r in rows])
+            )
+            value = metrics["models"][model][rows[0]["engine"]][key]
+            entries.append((f"{model}, {key.upper()} {value:.3f}", f"s-{model}"))
+        if series:
+            axes = svg.Axes((0, 1), (0, 1), x.replace("_", " "), y.replace("_", " "))
+            text = "; ".join(label for label, _ in entries)
+            yield Figure(title, svg.lines(title, text, series, axes), "", svg.legend(entries), table)
+
+
+def _confusions(metrics) -> Iterator[Figure]:
+    for model in MODELS:
+        row = metrics["models"][model]
+        engine = deployed(row)
+        counts = (row[engine] or {}).get("confusion")
+        if counts is None:
+            continue
+        wrong = sum(map(sum, counts)) - sum(counts[i][i] for i in range(len(counts)))
+        title = f"Confusion, {model}"
+        text = f"{wrong} of {sum(map(sum, counts))} test samples are taken for another class"
+        picture = svg.matrix(title, text, metrics["classes"], counts)
+        yield Figure(title, picture, f"{ENGINES[engine]}: {text}.", "", "confusion")
+
+
+def _reliability(metrics) -> Iterator[Figure]:
+    series, entries = [], []
+    for model in MODELS:
+        row = metrics["models"][model][deployed(metrics["models"][model])] or {}
+        bins = row.get("reliability")
+        if bins:
+            # A bin of few samples says nothing; the table holds all of them.
+            enough = max(5, 0.01 * sum(one["count"] for one in bins))
+            bins = [one for one in bins if one["count"] >= enough]
+            xs, ys = [one["confidence"] for one in bins], [one["accuracy"] for one in bins]
+            series.append(svg.Series(model, f"s-{model}", xs, ys))
+            entries.append((f"{model}, calibration error {percent(row['ece'])}", f"s-{model}"))
+    if not series:
+        return
+    axes = svg.Axes((0, 1), (0, 1), "confidence", "accuracy")
+    diagonal = f'<path class="even" d="M{axes.x(0):.1f} {axes.y(0):.1f}L{axes.x(1):.1f} {axes.y(1):.1f}"/>'
+    text = "; ".join(label for label, _ in entries)
+    picture = svg.lines("Reliability", text, series, axes, markers=True, extra=diagonal)
+    yield Figure(
+        "Reliability",
+        picture,
+        "On the dashed line a model is as often right as it claims; bins of few samples are left out.",
+        svg.legend(entries),
+        "reliability",
+    )
+
+
+def _robustness(metrics) -> Iterator[Figure]:
+    lines = _robust_rows(metrics)
+    if not lines:
+        return
+    low = min(min(map(min, row["corruptions"].values())) for *_, row in lines)
+    for name in lines[0][2]["corruptions"]:
+        axes = svg.Axes((0, 5), (min(low, 0.5), 1), "severity", "accuracy", height=200)
+        series = [
+            svg.Series(model, _style(model, engine), range(6), [row["clean"], *row["corruptions"][name]])
+            for model, engine, row in lines
+        ]
+        ends = ", ".join(
+            f"{model} {ENGINES[engine]} {percent(one['corruptions'][name][-1])}"
+            for model, engine, one in lines
+        )
+        title = "JPEG" if name == "jpeg" else name.replace("_", " ").capitalize()
+        picture = svg.lines(title, f"At severity 5: {ends}", series, axes, markers=True)
+        yield Figure(title, picture, "", "", "robustness")
+
+
+def _robust_rows(metrics) -> list[tuple[str, str, dict]]:
+    return [
+        (model, engine, row)
+        for model in MODELS
+        for engine, row in metrics["models"][model].get("robustness", {}).items()
+        if row
+    ]
+
+
+def _robustness_legend(metrics) -> str:
+    return svg.legend(
+        [
+            (
+                f"{model}, {ENGINES[engine]}: mean {percent(row['mean'])} "
+                f"({percent(row['relative'])} of clean)",
+                _style(model, engine),
+            )
+            for model, engine, row in _robust_rows(metrics)
+        ]
+    )
+
+
+def _style(model, engine):
+    return f"s-{model}" if engine == "float" else f"s-{model} thin"
+
+
+def _chip(read) -> Iterator[Figure]:
+    layers = [row for row in read("layers") if row["model"] == "student"]
+    macs = [
+        (_short(row["output"], row["kind"]), float(row["macs"]), f"{int(row['macs']):,}")
+        for row in layers
+        if int(row["macs"])
+    ]
+    if macs:
+        total = sum(value for _, value, _ in macs)
+        title = "Multiply-accumulates by layer"
+        largest = max(macs, key=lambda one: one[1])
+        text = f"{len(macs)} layers, {total:,.0f} in all, most in {largest[0]}: {largest[2]}"
+        yield Figure(title, svg.bars(title, text, macs), f"{total:,.0f} in all.", "", "layers")
+    used = [
+        (_short(row["output"], row["kind"]), _spread(row), f"{_spread(row):.1f}x")
+        for row in layers
+        if row["largest_scale"]
+    ]
+    if used:
+        title = "Quantization: spread of weight scales"
+        text = (
+            "Largest over smallest scale of a layer's channels; a large spread says that channels differ much"
+        )
+        yield Figure(title, svg.bars(title, text, used, "s-baseline"), f"{text}.", "", "layers")
+    rows = [row for row in read("arena") if row["model"] == "student"]
+    if rows:
+        title = "Tensors in the arena over time"
+        places = [
+            (row["tensor"], *(int(row[key]) for key in ("first", "last", "offset", "bytes"))) for row in rows
+        ]
+        peak = max(offset + size for *_, offset, size in places)
+        text = f"{len(rows)} tensors, {peak:,} bytes at the peak"
+        picture = svg.spans(title, text, places, len(layers))
+        caption = f"{text}, placed as TFLM's planner does; its bookkeeping comes on top."
+        yield Figure(title, picture, caption, "", "arena")
+
+
+def _spread(row) -> float:
+    return float(row["largest_scale"]) / max(float(row["smallest_scale"]), 1e-30)
+
+
+def _short(output: str, kind: str) -> str:
+    """A layer's name from that of its output tensor."""
+    parts = [part for part in output.split(";")[0].split("/") if part]
+    parts = [part for part in parts if part != "batchnorm"]
+    return parts[-2] if len(parts) > 1 else (parts[0] if parts else kind)
