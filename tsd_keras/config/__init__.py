@@ -7,6 +7,7 @@ from tsd_keras.config.experiment import Config
 from tsd_keras.config.models import Derive, Preprocess, Student, Teacher
 from tsd_keras.config.teacher_cache import TeacherCache
 from tsd_keras.config.training import Augmentation, Training
+from tsd_keras.config.transfer import FineTune, Gate, Transfer, TransferDistill
 from tsd_keras.config.yaml_file import load
 
 __all__ = [
@@ -16,7 +17,9 @@ __all__ = [
     "Data",
     "Derive",
     "Distillation",
+    "FineTune",
     "Firmware",
+    "Gate",
     "Preprocess",
     "Quantize",
     "SoftLabelsSection",
@@ -25,5 +28,7 @@ __all__ = [
     "Teacher",
     "TeacherCache",
     "Training",
+    "Transfer",
+    "TransferDistill",
     "load",
 ]

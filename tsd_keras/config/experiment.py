@@ -9,6 +9,7 @@ from tsd_keras.config.models import Student, Teacher
 from tsd_keras.config.section import Section
 from tsd_keras.config.teacher_cache import TeacherCache
 from tsd_keras.config.training import Training
+from tsd_keras.config.transfer import Gate, Transfer
 
 
 class Config(Section):
@@ -21,6 +22,8 @@ class Config(Section):
     training: Training = Field(Training(), description="of baseline and student alike")
     distillation: Distillation = Distillation()
     teacher_cache: TeacherCache = TeacherCache()
+    gate: Gate | None = Field(None, description="more rounds of training until a score is reached")
+    transfer: Transfer | None = Field(None, description="new data for the student: tsd_keras.transfer")
     convert: Convert = Convert()
     quantize: Quantize = Quantize()
     firmware: Firmware = Firmware()

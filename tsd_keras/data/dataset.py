@@ -15,7 +15,8 @@ class Dataset:
     Attributes:
         x_train, x_validation, x_test: float32 `(n, ...)`.
         y_train, y_validation, y_test: `None` where a split has no labels; else, by `labels`:
-            `"class"`: int64 `(n,)`, classes from 0, -1 for a training sample without a label;
+            `"class"`: int64 `(n,)`, classes from 0, -1 for a training sample without a label, or (pseudo
+            labels) float32 `(n, classes)` probabilities;
             `"multi_label"`: float32 `(n, classes)` of 0 and 1; `"values"`: float32 `(n, outputs)`.
         class_names: One name for each class or output.
         preprocessing: How a raw sample becomes an input, for whoever feeds the board.
@@ -55,11 +56,18 @@ class Dataset:
         Classes come one-hot; the row of a sample without a label is NaN.
         """
         y = getattr(self, f"y_{split}")
-        if y is None or self.labels != "class":
+        if y is None or y.ndim > 1:
             return y
         rows = np.eye(self.classes, dtype="float32")[y]
         rows[y < 0] = np.nan
         return rows
+
+    def labelled(self) -> "Dataset":
+        """The same with those training samples alone that have a label."""
+        if self.y_train is None or self.y_train.ndim > 1 or (self.y_train >= 0).all():
+            return self
+        known = self.y_train >= 0
+        return dataclasses.replace(self, x_train=self.x_train[known], y_train=self.y_train[known])
 
     def calibration(self, samples: int, seed: int) -> np.ndarray:
         """A class-balanced sample of the training inputs, `(samples, ...)`."""
