@@ -4,7 +4,6 @@ import pathlib
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 
 from tflite import files
 from tflite.errors import UserError
@@ -129,6 +128,16 @@ def preprocessing(config: configs.Config) -> keras.layers.Layer | None:
     return keras.layers.Rescaling(section.scale, section.offset)
 
 
+def objective(labels: str) -> dict:
+    """Loss and metrics that `compile` takes for a kind of labels; see `Dataset.labels`."""
+    if labels == "values":
+        return {"loss": "mean_squared_error", "metrics": ["mean_absolute_error"]}
+    if labels == "multi_label":
+        accuracy = keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)
+        return {"loss": keras.losses.BinaryCrossentropy(from_logits=True), "metrics": [accuracy]}
+    return {"loss": keras.losses.CategoricalCrossentropy(from_logits=True), "metrics": ["accuracy"]}
+
+
 def fit(
     model: keras.Model,
     data: Dataset,
@@ -144,8 +153,8 @@ def fit(
     """Compiles and trains on the training split, watched on the validation split.
 
     Args:
-        model: A classifier that ends in logits, or a Distiller of one.
-        data: The data.
+        model: A model that ends in logits (in values, for labels that are), or a Distiller of one.
+        data: The data. Samples without a label, or all of them, are for a Distiller.
         training: Length, rate, augmentation.
         seed: Seed of shuffling and augmentation.
         backup: Folder that keeps the state between epochs; a training that finds one continues.
@@ -158,7 +167,9 @@ def fit(
     Returns:
         The history of all logs.
     """
-    labels = [np.eye(data.classes, dtype="float32")[y] for y in (data.y_train, data.y_validation)]
+    if not isinstance(model, Distiller):
+        data = data.labelled()
+    labels = [data.targets(split) for split in ("train", "validation")]
     if caches is None:
         samples = Views(data.x_train, seed, training.augmentation)
         batches = Batches(samples, labels[0], training.batch_size, seed, views)
@@ -168,11 +179,7 @@ def fit(
         wanted = {"batch_size": training.batch_size, "taps": model.teacher_taps}
         batches = train.dataset(data.x_train, labels[0], seed=seed, **wanted)
         validation = held_out.dataset(data.x_validation, labels[1], shuffle=False, **wanted)
-    model.compile(
-        optimizer(training, len(batches)),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
+    model.compile(optimizer(training, len(batches)), **objective(data.labels))
     history = model.fit(
         batches,
         epochs=training.epochs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import pathlib
 import sys
@@ -55,6 +56,8 @@ def fine_tune(
     Raises:
         UserError: If `frozen` names no layer, or the model ends in something else than `Dense`.
     """
+    import keras
+
     from tsd_keras import training as trainings
     from tsd_keras.head import with_head
 
@@ -65,8 +68,10 @@ def fine_tune(
     for layer in layers:
         layer.trainable = False
     section = training.model_copy(update={"learning_rate": rate_factor * training.learning_rate})
+    # Compiled apart from the model that is handed back: an optimizer of some of its layers is nothing to keep.
+    trained = keras.Model(model.inputs, model.outputs, name=model.name)
     with _folder(backup) as folder:
-        trainings.fit(model, data, section, seed, folder, verbose)
+        trainings.fit(trained, data, section, seed, folder, verbose)
     for layer, trainable in zip(layers, was_trainable, strict=True):
         layer.trainable = trainable
     return model
@@ -143,11 +148,14 @@ def _named(model, name) -> list:
     return found
 
 
+@contextlib.contextmanager
 def _folder(backup):
     """A folder that a training may keep its state in."""
-    import contextlib
-
-    return tempfile.TemporaryDirectory() if backup is None else contextlib.nullcontext(backup)
+    if backup is not None:
+        yield backup
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield pathlib.Path(folder) / "backup"
 
 
 # -- the verb -------------------------------------------------------------------------------------
