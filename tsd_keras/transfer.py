@@ -68,7 +68,7 @@ def fine_tune(
     for layer in layers:
         layer.trainable = False
     section = training.model_copy(update={"learning_rate": rate_factor * training.learning_rate})
-    # Compiled apart from the model that is handed back: an optimizer of some of its layers is nothing to keep.
+    # Compiled apart from the model handed back: an optimizer of some of its layers is nothing to keep.
     trained = keras.Model(model.inputs, model.outputs, name=model.name)
     with _folder(backup) as folder:
         trainings.fit(trained, data, section, seed, folder, verbose)
