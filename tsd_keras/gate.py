@@ -97,6 +97,31 @@ def until_auc(
     return model, verdict
 
 
+def of_round(config, number: int) -> tuple[Any, dict]:
+    """The config of a round, and what it changes.
+
+    Args:
+        config: A `tsd_keras.config.Config`; without a gate there is one round.
+        number: The round, from 1.
+
+    Returns:
+        The config and `{"epochs": trained in all}`, or `{"width": share of the teacher's channels}`, which
+        comes half way nearer to the whole from round to round.
+    """
+    if config.gate is None or config.gate.change == "epochs":
+        return config, {"epochs": number * config.training.epochs}
+    derive = config.student.derive
+    width = 1 - (1 - derive.width) * 0.5 ** (number - 1)
+    student = config.student.model_copy(update={"derive": derive.model_copy(update={"width": width})})
+    return config.model_copy(update={"student": student}), {"width": width}
+
+
+def joined(histories: list[dict[str, list]]) -> dict[str, list]:
+    """The logs of several rounds, one after the other."""
+    names = dict.fromkeys(name for history in histories for name in history)
+    return {name: [value for history in histories for value in history.get(name, [])] for name in names}
+
+
 def macro_auc(model, x: np.ndarray, y: np.ndarray) -> float:
     """Mean over classes of the area under the ROC curve, of a Keras classifier's probabilities."""
     from tsd_keras import evaluation

@@ -2,6 +2,7 @@
 
 import json
 
+from tflite.errors import UserError
 from tsd_keras import command_line
 from tsd_keras.versions import versions
 
@@ -24,6 +25,11 @@ class Pipeline:
         self.stages = stages
         self.workdir = stages.workdir
         self.data = data.load(config.data)
+        if self.data.labels != "class" or self.data.y_train is None or self.data.y_test is None:
+            raise UserError(
+                "data: this run trains and evaluates classifiers with labels. Unlabelled data is for "
+                "python -m tsd_keras.transfer (transfer.distill), other kinds of labels for use in Python."
+            )
         self._answers = None
         self._facts = {"versions": versions(), "data": self.data.fingerprint, "seed": config.seed}
 
@@ -48,42 +54,99 @@ class Pipeline:
         budget = {key: resolved[key] for key in ("student", "training")} | {"views": self.answers.plan.views}
         if config.student.derive is not None:
             budget |= {"derived_from": resolved["teacher"], **self._made("teacher")}
+        # A baseline is trained as long as the student: where there is a gate, that is known afterwards.
+        students = [self._train_baseline, self._train_distilled]
+        for train in students if config.gate is None else reversed(students):
+            train(budget)
+
+    def _train_baseline(self, budget):
         command_line.heading("Baseline: the student's architecture, labels only")
-        self._stage(
-            "baseline",
-            self._facts | budget,
-            ["baseline.keras", "baseline.history.json"],
-            lambda: self._train_student("baseline", lambda student: student),
-        )
+        if self.config.gate is not None:
+            budget = budget | {"rounds": self._baseline_rounds(), "gate": self.config.gate.change}
+        outputs = ["baseline.keras", "baseline.history.json"]
+        self._stage("baseline", self._facts | budget, outputs, lambda: self._train_student("baseline"))
+
+    def _train_distilled(self, budget):
         command_line.heading("Student: distilled")
-        budget["distillation"] = resolved["distillation"]
-        budget |= {key: resolved[key] for key in ("teacher", "teacher_cache")}
-        self._stage(
-            "student",
-            self._facts | budget | self._made("teacher"),
-            ["student.keras", "student.history.json"],
-            lambda: self._train_student("student", self._distiller),
-        )
+        resolved = self.config.resolved()
+        keys = ("distillation", "teacher", "teacher_cache")
+        inputs = self._facts | budget | {key: resolved[key] for key in keys} | self._made("teacher")
+        outputs = ["student.keras", "student.history.json"]
+        if self.config.gate is not None:
+            inputs["gate"] = resolved["gate"]
+            outputs.append("gate.json")
+        self._stage("student", inputs, outputs, lambda: self._train_student("student"))
 
     def train_teacher(self):
         """Trains the teacher and writes it to the run's folder."""
+        from tflite import files
         from tsd_keras import training
 
         training.reproducible(self.config.seed)
         section = self.config.teacher
         teacher = self._build(section, "teacher")
-        self._fit("teacher", teacher, teacher, section.training)
+        history = training.fit(
+            teacher, self.data, section.training, self.config.seed, self._backup("teacher")
+        )
+        with files.replaced_file(self.workdir / "teacher.keras") as path:
+            teacher.save(path)
+        files.write_json(self.workdir / "teacher.history.json", history)
 
-    def _train_student(self, name, wrap):
-        from tsd_keras import training
+    def _train_student(self, name):
+        """One training, or the rounds of the gate; writes the model and its history."""
+        from tflite import files
+        from tsd_keras import gate
+
+        section = self.config.gate
+        trained = {}  # round -> model and history; weights move on where the next round goes on
+
+        def attempt(number):
+            config, changed = gate.of_round(self.config, number)
+            goes_on = section is not None and section.change == "epochs" and number > 1
+            trained[number] = self._round(name, number, config, trained[number - 1][0] if goes_on else None)
+            return trained[number][0], changed
+
+        if section is not None and name == "student":
+            held_out = self.data.x_validation, self.data.y_validation
+            record = self.workdir / "gate.json"
+            model, verdict = gate.until_auc(attempt, section.auc, section.rounds, *held_out, record)
+            print(f"   {verdict}", flush=True)
+        else:
+            for number in self._baseline_rounds():
+                model, _ = attempt(number)
+        with files.replaced_file(self.workdir / f"{name}.keras") as path:
+            model.save(path)
+        history = gate.joined([history for _, history in trained.values()])
+        files.write_json(self.workdir / f"{name}.history.json", history)
+
+    def _baseline_rounds(self) -> list[int]:
+        """The rounds that made the student what it is."""
+        if self.config.gate is None:
+            return [1]
+        kept = json.loads((self.workdir / "gate.json").read_text())["kept"]
+        return list(range(1, kept + 1)) if self.config.gate.change == "epochs" else [kept]
+
+    def _round(self, name, number, config, earlier):
+        """Trains a new student, or an earlier round's on; the model and its history."""
+        from tsd_keras import channel_dropping, training
 
         # Before the seed is set: whether the teacher still has to be asked must not move the numbers.
         caches = self.answers.caches() if name == "student" else None
-        training.reproducible(self.config.seed)
-        student = self.build_student(with_teacher=name == "student")
-        sources = {"views": self.answers.plan.views, "caches": caches}
-        section = self.config.distillation.channel_dropping if name == "student" else None
-        self._fit(name, wrap(student), student, self.config.training, section, **sources)
+        views = self.answers.plan.views
+        # Kept answers belong to the views of one seed; otherwise every round has views of its own.
+        seed = config.seed if views else config.seed + number - 1
+        training.reproducible(seed)
+        student = earlier or self.build_student(name == "student", config.student)
+        trained = self._distiller(student) if name == "student" else student
+        # A student that goes on has been slimmed already.
+        dropping = config.distillation.channel_dropping if name == "student" and not earlier else None
+        sources = {"views": views, "caches": caches}
+        if dropping is not None:
+            data = self._importance_data(name)
+            sources["callbacks"] = [channel_dropping.ChannelDropping(**dropping.settings(), data=data)]
+        backup = self._backup(name, number)
+        history = training.fit(trained, self.data, config.training, seed, backup, **sources)
+        return student if dropping is None else channel_dropping.slim(student), history
 
     @property
     def answers(self):
@@ -100,13 +163,14 @@ class Pipeline:
             )
         return self._answers
 
-    def build_student(self, with_teacher: bool = True):
+    def build_student(self, with_teacher: bool = True, section=None):
         """The student before training.
 
         Args:
             with_teacher: Whether a derived student has the teacher's weights; else it has new ones.
+            section: A `tsd_keras.config.Student`; the config's own when left out.
         """
-        section = self.config.student
+        section = section or self.config.student
         if section.derive is None:
             return self._build(section, "student")
         import keras
@@ -148,22 +212,14 @@ class Pipeline:
         labelled = (y >= 0).nonzero()[0][:_IMPORTANCE_SAMPLES]
         return self.as_input(name, x[labelled]), y[labelled]
 
-    def _fit(self, name, trained, kept, section, dropping=None, **sources):
+    def _backup(self, name, number=1):
+        """Where a training keeps its state. Named after the inputs: other ones do not go on there."""
         from tflite import files
-        from tsd_keras import channel_dropping, training
 
-        # Named after the stage's inputs, so that a changed config does not continue an old training.
-        backup = self.workdir / ".backup" / f"{name}-{self.stages.fingerprint[:12]}"
+        backup = self.workdir / ".backup" / f"{name}-{self.stages.fingerprint[:12]}-{number}"
         with files.explained(backup):
             backup.parent.mkdir(parents=True, exist_ok=True)
-        if dropping is not None:
-            data = self._importance_data(name)
-            sources["callbacks"] = [channel_dropping.ChannelDropping(**dropping.settings(), data=data)]
-        history = training.fit(trained, self.data, section, self.config.seed, backup, **sources)
-        kept = kept if dropping is None else channel_dropping.slim(kept)
-        with files.replaced_file(self.workdir / f"{name}.keras") as path:
-            kept.save(path)
-        files.write_json(self.workdir / f"{name}.history.json", history)
+        return backup
 
     def model(self, name):
         """A trained model of the run; a teacher that was given comes from its file."""

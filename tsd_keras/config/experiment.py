@@ -1,5 +1,6 @@
 """A whole experiment: all sections."""
 
+import pydantic
 from pydantic import Field
 
 from tsd_keras.config.data import Data
@@ -27,6 +28,13 @@ class Config(Section):
     convert: Convert = Convert()
     quantize: Quantize = Quantize()
     firmware: Firmware = Firmware()
+
+    @pydantic.model_validator(mode="after")
+    def _gate_can_widen(self):
+        derive = self.student.derive
+        if self.gate is not None and self.gate.change == "width" and (derive is None or derive.width == 1):
+            raise ValueError("gate.change is width: give student.derive.width, below 1, to start from.")
+        return self
 
     def resolved(self) -> dict:
         """All values, defaults included, as plain types."""
