@@ -48,7 +48,7 @@ def resnet(name, widths, classes=5):
 @pytest.fixture(scope="module")
 def teacher(halves, tmp_path_factory):
     training.reproducible(0)
-    model = resnet("teacher", [12])
+    model = resnet("teacher", [8, 16])
     training.fit(model, load(halves / "low.npz"), SHORT, 0, tmp_path_factory.mktemp("teacher"), 0)
     model.save(halves / "teacher.keras")
     return model
@@ -56,19 +56,17 @@ def teacher(halves, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def student(halves):
-    model = resnet("student", [4])
+    model = resnet("student", [4, 8])
     model.save(halves / "student.keras")
     return model
 
 
 def test_fine_tuning_makes_a_new_head_and_leaves_frozen_stages(teacher, halves):
     before = {layer.name: layer.get_weights() for layer in teacher.layers}
-    tuned = transfer.fine_tune(
-        teacher, load(halves / "high.npz"), SHORT, 1.5, ["stem", "stage1_block1_conv1"], verbose=0
-    )
+    tuned = transfer.fine_tune(teacher, load(halves / "high.npz"), SHORT, 1.5, ["stem", "stage1"], verbose=0)
     assert tuned.output_shape == (None, 4) and teacher.output_shape == (None, 5)
     for layer in tuned.layers:
-        is_frozen = layer.name.startswith(("stem", "stage1_block1_conv1"))
+        is_frozen = layer.name.startswith(("stem", "stage1"))
         pairs = list(zip(before[layer.name], layer.get_weights(), strict=True))
         assert layer.trainable
         if pairs:
@@ -113,7 +111,7 @@ def test_a_student_learns_unlabelled_data_from_the_teacher(teacher, student, hal
     settings = config.Config(
         training=SHORT,
         distillation={
-            "taps": [{"teacher": "stage1_out", "student": "stage1_out"}],
+            "taps": [{"teacher": "stage2_out", "student": "stage2_out"}],
             "hard_label_weight": 0.5,
         },
     )
@@ -122,7 +120,7 @@ def test_a_student_learns_unlabelled_data_from_the_teacher(teacher, student, hal
     taught = transfer.distill(teacher, student, unlabelled, settings, verbose=0)
     before = macro_auc(student, known.x_validation, known.y_validation)
     after = macro_auc(taught, known.x_validation, known.y_validation)
-    assert before < 0.8 and after > 0.9
+    assert before < 0.7 and after > 0.85
     with pytest.raises(UserError, match="data has 4 classes, the teacher 5"):
         transfer.distill(teacher, student, load(halves / "high.npz"), settings)
 
