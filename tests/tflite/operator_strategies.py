@@ -353,7 +353,91 @@ def reshape(draw):
     return model(name, [source, constant(2)], [_like(source, (1, a, 1, 1, b))], _options("ExpandDims"))
 
 
+@st.composite
+def transpose_conv(draw):
+    height, width = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    channels, outputs = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    padding = draw(st.sampled_from([0, 1]))
+    taps, strides = [draw(st.integers(1, 4)) for _ in range(2)], [draw(st.integers(1, 3)) for _ in range(2)]
+    extents = [
+        n * strides[i] if padding == 0 else (n - 1) * strides[i] + taps[i]
+        for i, n in enumerate((height, width))
+    ]
+    source = _int8(draw, (1, height, width, channels))
+    weights = _weights(draw, (outputs, *taps, channels), 0, outputs)
+    scale = _output_scale(draw, source, weights, taps[0] * taps[1] * channels)
+    output = Spec((1, *extents, outputs), "int8", scale, draw(zero_points))
+    options = _options("TransposeConv", padding=padding, strideH=strides[0], strideW=strides[1])
+    inputs = [constant(output.shape), weights, source, _bias(draw, source, weights, outputs)]
+    return model("TRANSPOSE_CONV", inputs, [output], options, fed=(2,))
+
+
+@st.composite
+def batch_matmul(draw):
+    batches, rows, depth, columns = draw(st.integers(1, 3)), draw(sizes), draw(sizes), draw(sizes)
+    adjoint = draw(st.booleans()), draw(st.booleans())
+    source = _int8(draw, (1, batches, *((depth, rows) if adjoint[0] else (rows, depth))))
+    shape = (1, draw(st.sampled_from([1, batches])), *((columns, depth) if adjoint[1] else (depth, columns)))
+    values = np.random.default_rng(draw(seeds)).integers(-128, 128, shape).astype("int8")
+    other = _int8(draw, shape, data=values)
+    output = Spec(
+        (1, batches, rows, columns), "int8", _output_scale(draw, source, other, depth), draw(zero_points)
+    )
+    options = _options("BatchMatMul", adjX=adjoint[0], adjY=adjoint[1])
+    return model("BATCH_MATMUL", [source, other], [output], options)
+
+
+@st.composite
+def reduction(draw):
+    name = draw(st.sampled_from(["MEAN", "SUM", "REDUCE_MAX"]))
+    shape = (1, *(draw(st.integers(1, 6)) for _ in range(3)))
+    axes = draw(st.sampled_from([[1, 2], [2, 1], [1], [2], [3], [-1], [2, 3]]))
+    source = _int8(draw, shape)
+    keep = draw(st.booleans())
+    reduced = {axis % 4 for axis in axes}
+    result = [1 if axis in reduced else n for axis, n in enumerate(shape) if keep or axis not in reduced]
+    output = _like(source, result)
+    if name != "REDUCE_MAX" and draw(st.booleans()):
+        output.scale, output.zero_point = source.scale * draw(st.floats(0.3, 2.0)), draw(zero_points)
+    return model(name, [source, constant(axes)], [output], _options("Reducer", keepDims=keep))
+
+
+@st.composite
+def resize(draw):
+    name = draw(st.sampled_from(["RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"]))
+    source = _int8(draw, (1, draw(sizes), draw(sizes), draw(st.integers(1, 3))))
+    target = draw(st.integers(1, 12)), draw(st.integers(1, 12))
+    corners, half = draw(st.sampled_from([(False, False), (True, False), (False, True)]))
+    kind = {"RESIZE_BILINEAR": "ResizeBilinear"}.get(name, "ResizeNearestNeighbor")
+    options = _options(kind, alignCorners=corners, halfPixelCenters=half)
+    output = _like(source, (1, *target, source.shape[3]))
+    return model(name, [source, constant(target)], [output], options)
+
+
+@st.composite
+def arg_max(draw):
+    shape = (1, *draw(st.lists(st.integers(1, 6), min_size=1, max_size=3)))
+    axis = draw(st.integers(1, len(shape) - 1))
+    output = Spec((*shape[:axis], *shape[axis + 1 :]), "int32", None)
+    options = _options("ArgMax", outputType=fb.TensorType.INT32)
+    return model("ARG_MAX", [_int8(draw, shape), constant(axis)], [output], options)
+
+
+@st.composite
+def to_and_from_float(draw):
+    shape = (1, draw(st.integers(1, 40)))
+    if draw(st.booleans()):
+        return model("QUANTIZE", [Spec(shape, "float32", None)], [_int8(draw, shape)])
+    return model("DEQUANTIZE", [_int8(draw, shape)], [Spec(shape, "float32", None)])
+
+
 ALL = {
+    "TRANSPOSE_CONV": transpose_conv(),
+    "BATCH_MATMUL": batch_matmul(),
+    "reductions": reduction(),
+    "resizing": resize(),
+    "ARG_MAX": arg_max(),
+    "float": to_and_from_float(),
     "CONV_2D": conv_2d(),
     "DEPTHWISE_CONV_2D": depthwise_conv_2d(),
     "FULLY_CONNECTED": fully_connected(),

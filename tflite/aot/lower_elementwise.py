@@ -142,6 +142,26 @@ def _lookup(builder):
     builder.step("lookup", arguments, (builder.source(source),), builder.target(output), in_place=(0,))
 
 
+def _quantize(builder):
+    """Between integers a table; from float the division itself."""
+    source, output = builder.tensor(0), builder.output()
+    if (source.dtype, output.dtype) != ("float32", "int8"):
+        _lookup(builder)
+        return
+    scale, zero_point = quantization(output)
+    arguments = {"count": output.size, "scale": float(scale), "zero_point": zero_point}
+    builder.step("quantize", arguments, (builder.source(source),), builder.target(output))
+
+
+def _dequantize(builder):
+    source, output = builder.tensor(0), builder.output()
+    if (source.dtype, output.dtype) != ("int8", "float32"):
+        builder.fail(f"it turns {source.dtype} into {output.dtype}; int8 to float32 is handled")
+    scale, zero_point = quantization(source)
+    arguments = {"count": output.size, "scale": float(scale), "zero_point": zero_point}
+    builder.step("dequantize", arguments, (builder.source(source),), builder.target(output))
+
+
 def _softmax(builder):
     source, output = builder.tensor(0), builder.output()
     if (source.dtype, output.dtype) != ("int8", "int8"):
@@ -163,4 +183,6 @@ LOWERINGS = {
     "PRELU": _prelu,
     **dict.fromkeys(tables.NAMES, _lookup),
     "SOFTMAX": _softmax,
+    "QUANTIZE": _quantize,
+    "DEQUANTIZE": _dequantize,
 }

@@ -177,7 +177,72 @@ def _fully_connected(builder):
     builder.step("fully_connected", arguments, (builder.source(source),), builder.target(output))
 
 
+def _transpose_conv(builder):
+    weights, source, bias = builder.tensor(1), builder.tensor(2), builder.optional(3)
+    output, options = builder.output(), builder.operator.options
+    _require_int8(builder, source, weights, output)
+    _check_symmetric(builder, weights)
+    channels, *kernel = weights.shape[:3]
+    if weights.shape[3] != source.shape[3] or channels != output.shape[3]:
+        builder.fail(f"weights of shape {weights.shape} do not fit it")
+    strides = options["strideH"], options["strideW"]
+    pads = [padding(builder, output.shape[1 + axis], kernel[axis], strides[axis])[1] for axis in (0, 1)]
+    requantize = _requantize(builder, source, weights, bias, output, channels)
+    arguments = {"out_channels": channels, "in_channels": source.shape[3]}
+    names = ("in_height", "in_width", "out_height", "out_width", "kernel_height", "kernel_width")
+    extents = (*source.shape[1:3], *output.shape[1:3], *kernel)
+    arguments |= dict(zip(names, extents, strict=True))
+    arguments |= {"stride_height": strides[0], "stride_width": strides[1]}
+    arguments |= {"pad_top": pads[0], "pad_left": pads[1], "input_offset": -quantization(source)[1]}
+    arguments |= {"weights": Constant(builder.constant(1).ravel()), "requantize": requantize}
+    builder.step("transpose_conv", arguments, (builder.source(source),), builder.target(output))
+
+
+def _batch_matmul(builder):
+    a, b, output, options = builder.tensor(0), builder.tensor(1), builder.output(), builder.operator.options
+    _require_int8(builder, a, b, output)
+    rank = len(output.shape)
+    if rank > 5:
+        builder.fail("it has more than three batch axes")
+    shapes = [(1,) * (rank - len(tensor.shape)) + tensor.shape for tensor in (a, b)]
+    rows, columns = output.shape[-2:]
+    depth = shapes[0][-2 if options.get("adjX") else -1]
+    batches = list(output.shape[:-2])
+    steps = []
+    for shape in shapes:
+        step, found = shape[-1] * shape[-2], []
+        for axis in reversed(range(rank - 2)):
+            found.insert(0, step if shape[axis] > 1 else 0)
+            step *= shape[axis]
+        steps.append([0] * (5 - rank) + found)
+    product = float(quantization(a)[0] * quantization(b)[0])  # as floats, unlike a dense layer's
+    multiplier, shift = fixed_point.quantize_multiplier(product / float(quantization(output)[0]))
+    arguments = {
+        "batches": [1] * (5 - rank) + batches,
+        "a_steps": steps[0],
+        "b_steps": steps[1],
+        "rows": rows,
+        "columns": columns,
+        "depth": depth,
+        "a_row": 1 if options.get("adjX") else depth,
+        "a_depth": rows if options.get("adjX") else 1,
+        "b_depth": 1 if options.get("adjY") else columns,
+        "b_column": depth if options.get("adjY") else 1,
+        "a_offset": -quantization(a)[1],
+        "b_offset": -quantization(b)[1],
+        "output_offset": quantization(output)[1],
+        "a_constant": int(isinstance(builder.source(a), Constant)),
+        "b_constant": int(isinstance(builder.source(b), Constant)),
+        "multiplier": multiplier,
+        "shift": shift,
+    }
+    sources = builder.source(a), builder.source(b)
+    builder.step("batch_matmul", arguments, sources, builder.target(output))
+
+
 LOWERINGS = {
+    "TRANSPOSE_CONV": _transpose_conv,
+    "BATCH_MATMUL": _batch_matmul,
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
     "FULLY_CONNECTED": _fully_connected,
