@@ -39,11 +39,21 @@ def main(options: argparse.Namespace) -> None:
     """Runs the verb."""
     path, out = pathlib.Path(options.model), pathlib.Path(options.out)
     samples = None if options.representative is None else read_samples(options.representative)
-    layers = None
     if path.suffix == ".tflite":
-        data = _quantize(path, samples, options)
+        data, flat, layers = _quantize(path, samples, options)
     else:
-        data, layers = _convert(path, samples, quantization.settings(options))
+        data, flat, layers = _convert(path, samples, quantization.settings(options))
+    labels_of_samples = None if samples is None else read_labels(options.representative, len(samples))
+    quantization.cost(
+        flat,
+        data,
+        samples,
+        labels_of_samples,
+        layers,
+        options.largest_drop,
+        options.allow_drop,
+        options.diagnose,
+    )
     if options.board:
         _check_board(options.board, data)
     labels = tuple(options.labels.split(",")) if options.labels else ()
@@ -74,16 +84,16 @@ def _place(path: pathlib.PurePath) -> pathlib.PurePath:
     return pathlib.PurePath(*path.parts[:depth])
 
 
-def _quantize(path, samples, options) -> bytes:
-    """A flatbuffer as it is, or quantized where a mode is asked for."""
+def _quantize(path, samples, options):
+    """A flatbuffer as it is, or quantized where a mode is asked for; the float one where known."""
     from tflite import graph
     from tflite.quantize import post_training
 
     graph.read(path)
     data = path.read_bytes()
     if options.quantize is None:
-        return data
-    return post_training.quantize(data, quantization.settings(options), samples)
+        return data, None, None
+    return post_training.quantize(data, quantization.settings(options), samples), data, None
 
 
 def _convert(path, samples, settings):
@@ -101,7 +111,22 @@ def _convert(path, samples, settings):
     from tsd_keras.loading import load_model
 
     model = load_model(path)
-    return convert.convert(model, settings, samples), [layer.name for layer in model.layers]
+    data = convert.convert(model, settings, samples)
+    flat = data if settings.mode == "float32" else convert.convert(model, "float32")
+    return data, flat, [layer.name for layer in model.layers]
+
+
+def read_labels(path: str, count: int):
+    """The class numbers in a `.npz` under `y` or `y_train`, `None` where there are none that fit."""
+    import numpy as np
+
+    if not path.endswith(".npz"):
+        return None
+    with np.load(path, allow_pickle=False) as archive:
+        for name in ("y", "y_train"):
+            if name in archive.files and archive[name].dtype.kind in "ui" and archive[name].size == count:
+                return archive[name].ravel()
+    return None
 
 
 def read_samples(path: str):

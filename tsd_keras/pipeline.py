@@ -247,9 +247,30 @@ class Pipeline:
         samples = self.data.calibration(self.config.convert.calibration_samples, self.config.seed)
         settings = self.config.quantize.settings()
         data = convert.convert(model, settings, self.as_input(name, samples))
+        if name == "student":
+            self._check_cost(model, data)
         operators.check(graph.read(data), [layer.name for layer in model.layers])
         files.write_bytes(self.workdir / f"{name}.tflite", data)
         print(f"   {name}.tflite: {len(data)} bytes")
+
+    def _check_cost(self, student, data):
+        """Stops the run where quantization costs the student too much; the test split is not touched."""
+        from tflite import convert
+        from tsd_keras import quantization
+
+        section = self.config.quantize
+        if section.mode == "float32":
+            return
+        labels = self.data.y_train
+        quantization.cost(
+            convert.convert(student, "float32"),
+            data,
+            self.data.x_train,
+            labels if labels is not None and labels.ndim == 1 and labels.dtype.kind in "ui" else None,
+            [layer.name for layer in student.layers],
+            section.largest_drop,
+            section.allow_drop,
+        )
 
     def as_input(self, name, samples):
         """Samples as a model receives them: the teacher may want others than the student."""

@@ -2,6 +2,8 @@
 
 import argparse
 
+from tflite.errors import UserError
+
 MODES = ("float32", "float16", "dynamic", "int8", "int16x8", "qat")
 
 
@@ -19,6 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how activations' ranges follow from the samples",
     )
     group.add_argument("--percentile", type=float, default=99.99, help="for --ranges percentile")
+    group.add_argument(
+        "--equalize", default="off", choices=("off", "on", "auto"), help="cross-layer equalization"
+    )
+    group.add_argument("--correct-biases", action="store_true", help="take channels' mean errors off biases")
+    group.add_argument("--diagnose", action="store_true", help="compare float and quantized layer by layer")
+    group.add_argument(
+        "--largest-drop", type=float, default=1.0, help="points of accuracy that conversion may cost"
+    )
+    group.add_argument("--allow-drop", action="store_true", help="write the model even if it costs more")
 
 
 def settings(options: argparse.Namespace):
@@ -32,4 +43,69 @@ def settings(options: argparse.Namespace):
         quantizer=options.quantizer or ("litert" if is_flatbuffer else "tensorflow"),
         ranges=options.ranges,
         percentile=options.percentile,
+        equalize=options.equalize,
+        correct_biases=options.correct_biases,
     )
+
+
+def cost(
+    flat: bytes | None,
+    data: bytes,
+    samples,
+    labels=None,
+    layers: list[str] | None = None,
+    largest_drop: float = 1.0,
+    allow_drop: bool = False,
+    diagnose: bool = False,
+) -> dict | None:
+    """Measures what quantization cost, and says why where it is too much.
+
+    Args:
+        flat: The float flatbuffer; `None` where it is not known.
+        data: The converted one.
+        samples: Real inputs `(n, ...)` float32; `None`: nothing can be measured.
+        labels: Class numbers `(n,)` of the samples, where known.
+        layers: Names of the Keras layers, where known.
+        largest_drop: Points of accuracy that may be lost.
+        allow_drop: Only report what is lost.
+        diagnose: Print the diagnosis whatever is lost.
+
+    Returns:
+        Facts for a report; `None` where nothing was measured.
+
+    Raises:
+        UserError: If more than `largest_drop` is lost and `allow_drop` is not set.
+    """
+    from tflite import graph
+    from tflite.quantize import drop
+
+    if samples is None:
+        if diagnose:
+            raise UserError("--diagnose needs --representative FILE.npz: real inputs to compare on.")
+        return None
+    found, too_much = None, False
+    outputs = graph.read(data).output.size
+    if flat is not None and flat != data and 1 < outputs < graph.read(data).input.size:
+        found = drop.measure(flat, data, samples[:2000], None if labels is None else labels[:2000])
+        print(f"{'cost':11}{found.explain()}")
+        too_much = found.exceeds(largest_drop)
+    if diagnose or too_much:
+        print(_diagnosis(flat, data, samples, layers))
+    if too_much and not allow_drop:
+        raise UserError(
+            f"Quantization costs too much: {found.explain()}, and {largest_drop:g} points may be. The layers "
+            "above say why and what to do; --allow-drop (quantize.allow_drop) accepts it."
+        )
+    if found is None:
+        return None
+    return {"samples": found.samples, "points": found.points, "agreement": found.agreement}
+
+
+def _diagnosis(flat, data, samples, layers) -> str:
+    from tflite import engines
+    from tflite.quantize import diagnosis
+
+    rows = [] if flat is None else diagnosis.diagnose(flat, data, samples, layers)
+    has_both = {"litert", "tflm"} <= set(engines.available()) and engines.refusal(data, "tflm") is None
+    differences = diagnosis.engine_differences(data, samples, layers) if has_both else None
+    return diagnosis.text(rows, differences, most=20)

@@ -1,5 +1,6 @@
 """Post-training quantization of a float flatbuffer: ranges, a back end, and what mends both."""
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from tflite import graph as graph_module
 from tflite import quiet
 from tflite.errors import UserError
-from tflite.quantize import calibration, flatbuffer, litert
+from tflite.quantize import bias_correction, calibration, equalize, flatbuffer, litert
 from tflite.quantize.settings import Settings
 
 
@@ -38,7 +39,20 @@ def quantize(model: bytes, settings: Settings, samples: np.ndarray | None = None
 
 
 def _calibrated(model, settings, samples) -> bytes:
-    return _back_end(model, settings, calibration.ranges(model, samples, settings))
+    if settings.equalize == "auto":
+        attempts = [
+            _calibrated(model, dataclasses.replace(settings, equalize=choice), samples)
+            for choice in ("off", "on")
+        ]
+        return min(attempts, key=lambda one: bias_correction.output_error(model, one, samples))
+    if settings.equalize == "on":
+        model = equalize.equalize(model)
+
+    def again(changed):
+        return _back_end(changed, settings, calibration.ranges(changed, samples, settings))
+
+    result = again(model)
+    return bias_correction.correct(model, result, samples, again) if settings.correct_biases else result
 
 
 def refuse_quantized(graph: graph_module.Graph) -> None:

@@ -1,5 +1,6 @@
 """From a trained student to a board."""
 
+import dataclasses
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -25,11 +26,21 @@ class Quantize(Section):
     )
     percentile: Annotated[float, Field(gt=50, le=100)] = Field(99.99, description="for percentile ranges")
 
+    equalize: Literal["off", "on", "auto"] = Field(
+        "off", description="cross-layer equalization; auto converts twice and keeps the closer result"
+    )
+    correct_biases: bool = Field(False, description="take the mean error of every channel off its bias")
+    largest_drop: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="points of accuracy the student may lose before the run stops with a diagnosis"
+    )
+    allow_drop: bool = Field(False, description="go on even so")
+
     def settings(self):
         """The same as the converter's `Settings`."""
         from tflite.quantize.settings import Settings
 
-        return Settings(self.mode, self.quantizer, self.ranges, self.percentile)
+        known = {field.name for field in dataclasses.fields(Settings)}
+        return Settings(**{key: value for key, value in self.model_dump().items() if key in known})
 
 
 class Firmware(Section):
