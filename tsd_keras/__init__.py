@@ -7,7 +7,9 @@ __version__ = "0.1.0"
 # While Python looks for the verb of `python -m tsd_keras.<verb>`, `sys.argv[0]` is "-m": a verb loads
 # what it needs itself, so that `--help` does not wait for Keras.
 if sys.argv[:1] != ["-m"]:
+    from tsd_keras.channel_dropping import ChannelDropping, slim
     from tsd_keras.dense_kernel import DenseKernel
+    from tsd_keras.derive import derive_student
     from tsd_keras.distiller import Distiller
     from tsd_keras.losses import (
         CorrelatedSoftLabels,
@@ -25,6 +27,7 @@ if sys.argv[:1] != ["-m"]:
 __all__ = [
     "CorrelatedSoftLabels",
     "DecoupledSoftLabels",
+    "ChannelDropping",
     "DenseKernel",
     "DistillationTerm",
     "Distiller",
@@ -36,4 +39,6 @@ __all__ = [
     "TeacherCache",
     "WeightKernel",
     "__version__",
+    "derive_student",
+    "slim",
 ]
