@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: setup demo test fuzz lint format lock clean bazel-test
+.PHONY: setup demo test fuzz test-boards boards-setup lint format lock clean bazel-test
 
 setup: .venv/ready
 
@@ -22,6 +22,18 @@ test: lint
 # The random models of one operator, many more of them than in make test.
 fuzz: setup
 	TSD_FUZZ=$${TSD_FUZZ:-500} $(BIN)/python -m pytest tests/tflite/test_aot_operators.py
+
+# Generated C on emulated chips; a part of make test too. What is missing is skipped and named.
+test-boards: setup
+	$(BIN)/python -m pytest -rs tests/boards tests/firmware
+
+# Debian's cross compilers and emulators, about 2 GB; only as root.
+boards-setup:
+	apt-get update --quiet --quiet
+	DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes --no-install-recommends \
+		gcc-arm-none-eabi picolibc-arm-none-eabi qemu-system-arm \
+		gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc \
+		gcc-avr binutils-avr avr-libc simavr arduino-core-avr arduino-builder arduino-ctags
 
 lint: setup
 	$(BIN)/ruff check .

@@ -69,15 +69,18 @@ def zip_archive(contents: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def write(firmware: Firmware, directory: str | pathlib.Path) -> list[pathlib.Path]:
+def write(
+    firmware: Firmware | None, directory: str | pathlib.Path, plain_c: dict[str, bytes] | None = None
+) -> list[pathlib.Path]:
     """Writes everything about a model's firmware into one folder.
 
-    `arduino/<library>/`, `<library>.zip`, `esp_idf/` and `<identifier>.tflite`. The folder appears
-    whole or not at all; one of an earlier call is replaced.
+    `arduino/<library>/`, `<library>.zip`, `esp_idf/` and `<identifier>.tflite` for the interpreter, and
+    `c/` for the generated C. The folder appears whole or not at all; one of an earlier call is replaced.
 
     Args:
-        firmware: What to write.
+        firmware: What to write for the interpreter, or None.
         directory: The folder; it must be new, empty, or written by this function.
+        plain_c: Files of the generated C, path within `c/` -> contents.
 
     Returns:
         The files written, sorted.
@@ -87,12 +90,14 @@ def write(firmware: Firmware, directory: str | pathlib.Path) -> list[pathlib.Pat
     """
     directory = pathlib.Path(directory)
     _check_replaceable(directory)
-    library = firmware.library
-    arduino = arduino_library(firmware)
-    contents = {f"{firmware.identifier}.tflite": firmware.model}
-    contents |= {f"arduino/{library}/{path}": data for path, data in arduino.items()}
-    contents |= {f"esp_idf/{path}": data for path, data in esp_idf_project(firmware).items()}
-    contents[f"{library}.zip"] = zip_archive({f"{library}/{path}": data for path, data in arduino.items()})
+    contents = {f"c/{path}": data for path, data in (plain_c or {}).items()}
+    if firmware is not None:
+        library, arduino = firmware.library, arduino_library(firmware)
+        contents |= {f"{firmware.identifier}.tflite": firmware.model}
+        contents |= {f"arduino/{library}/{path}": data for path, data in arduino.items()}
+        contents |= {f"esp_idf/{path}": data for path, data in esp_idf_project(firmware).items()}
+        zipped = {f"{library}/{path}": data for path, data in arduino.items()}
+        contents[f"{library}.zip"] = zip_archive(zipped)
     with files.new_directory(directory) as temporary:
         for path, data in contents.items():
             target = temporary / path
@@ -106,7 +111,7 @@ def _check_replaceable(directory: pathlib.Path) -> None:
     if not directory.is_dir():
         return
     for path in sorted(directory.iterdir()):
-        if path.name in ("arduino", "esp_idf") and path.is_dir():
+        if path.name in ("arduino", "esp_idf", "c") and path.is_dir():
             continue
         if path.suffix in (".zip", ".tflite") and path.is_file():
             continue

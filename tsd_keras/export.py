@@ -10,6 +10,7 @@ from tflite.errors import UserError
 from tsd_keras import command_line, quantization
 
 GOLDENS = 8
+ENGINES = ("tflm", "c", "both")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,6 +26,12 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--out", required=True, help="folder to write to")
     arguments.add_argument(
         "--micro", action="store_true", help="write an Arduino library and an ESP-IDF project"
+    )
+    arguments.add_argument(
+        "--engine",
+        default="both",
+        choices=ENGINES,
+        help="with --micro: for TensorFlow Lite Micro, as plain C without it, or both (default)",
     )
     quantization.add_arguments(arguments)
     arguments.add_argument("--name", help="name of the model; default: the file's")
@@ -58,7 +65,7 @@ def main(options: argparse.Namespace) -> None:
         _check_board(options.board, data)
     labels = tuple(options.labels.split(",")) if options.labels else ()
     name = options.name or path.stem
-    written = write(data, out, name, samples, labels, micro=options.micro, layers=layers)
+    written = write(data, out, name, samples, labels, options.micro, layers, options.engine)
     for place, count in Counter(_place(file.relative_to(out)) for file in written).items():
         print(f"wrote {out / place}" + (f" ({count} files)" if count > 1 else ""))
 
@@ -80,7 +87,9 @@ def _check_board(name: str, data: bytes):
 
 def _place(path: pathlib.PurePath) -> pathlib.PurePath:
     """Where a user looks for a file: the project's folder for those of a firmware project."""
-    depth = {"arduino": 3, "esp_idf": 2}.get(path.parts[1] if len(path.parts) > 1 else "", len(path.parts))
+    depth = {"arduino": 3, "esp_idf": 2, "c": 2}.get(
+        path.parts[1] if len(path.parts) > 1 else "", len(path.parts)
+    )
     return pathlib.PurePath(*path.parts[:depth])
 
 
@@ -161,7 +170,7 @@ def read_samples(path: str):
 
 
 def write(
-    data: bytes, out: pathlib.Path, name, samples, labels, micro: bool, layers=None
+    data: bytes, out: pathlib.Path, name, samples, labels, micro: bool, layers=None, engine: str = "both"
 ) -> list[pathlib.Path]:
     """Checks a flatbuffer on the engines that are here and writes it, and firmware if asked for.
 
@@ -173,6 +182,8 @@ def write(
         labels: Class names, or empty.
         micro: Whether to write firmware.
         layers: Names of the Keras layers, where known, for messages.
+        engine: What firmware is written for, one of `ENGINES`; with `"both"`, an operator that has no
+            kernel in C leaves the C out, with a word about it.
 
     Returns:
         The files written.
@@ -185,10 +196,10 @@ def write(
     from tflite import micro as micro_module
 
     read = graph.read(data)
-    if micro:
+    if micro and engine != "c":
         operators.check(read, layers)
     refused = {engine: engines.refusal(data, engine) for engine in engines.available()}
-    if micro and refused.get("tflm"):
+    if micro and engine != "c" and refused.get("tflm"):
         raise UserError(
             f"TensorFlow Lite Micro refuses the model: {refused['tflm']} Choose --quantize int8, or leave "
             "--micro out."
@@ -206,8 +217,12 @@ def write(
     }
     if len(opened) == 2:
         facts["parity"] = dataclasses.asdict(parity.compare(outputs["tflm"], outputs["litert"]))
-    firmware = None
-    if micro:
+    firmware, plain_c = None, None
+    if micro and engine != "tflm":
+        plain_c = _plain_c(
+            data, read, name, inputs, outputs[reference.name], reference, layers, facts, engine
+        )
+    if micro and engine != "c":
         arena = footprint.arena(data)
         facts["arena"] = dataclasses.asdict(arena) | {"recommended_bytes": arena.recommended_bytes}
         firmware = micro_module.Firmware(
@@ -223,10 +238,40 @@ def write(
         )
     _print(facts)
     written = [files.write_bytes(out / f"{name}.tflite", data)]
-    if firmware is not None:
-        written += package.write(firmware, out / "firmware")
+    if firmware is not None or plain_c is not None:
+        written += package.write(firmware, out / "firmware", plain_c)
     checksums = {str(path.relative_to(out)): files.sha256(path) for path in written}
     return [*written, files.write_json(out / "export.json", facts | {"sha256": checksums})]
+
+
+def _plain_c(data, read, name, goldens, reference, layers, facts, engine) -> dict[str, bytes] | None:
+    """The files of the generated C, after it was compiled here and compared with the reference.
+
+    Returns:
+        Path -> contents, or None where an operator has no kernel and the interpreter is written as well.
+    """
+    from tflite import compiled, engines
+    from tflite.aot import emit, projects
+    from tflite.micro import Firmware
+
+    inputs, outputs = goldens
+    try:
+        source = emit.generate(read, name, (inputs[:GOLDENS], outputs[:GOLDENS]), layers)
+    except UserError as error:
+        if engine == "c":
+            raise
+        facts["refused"]["c"] = str(error)
+        return None
+    facts["c"] = {"arena_bytes": source.arena_bytes, "constant_bytes": source.constant_bytes}
+    if compiled.compiler() and reference == "tflm":
+        found = engines.open_engine(data, "c").run(inputs[: len(outputs)])
+        facts["c"]["differing_values"] = int((found != outputs).sum())
+        if facts["c"]["differing_values"]:
+            raise UserError(
+                f"The generated C differs from TFLM in {facts['c']['differing_values']} output values, which "
+                "must not be: please report it. Choose --engine tflm."
+            )
+    return projects.files(source, read, name, data, Firmware.version, Firmware.url)
 
 
 def _print(facts: dict):
@@ -238,6 +283,12 @@ def _print(facts: dict):
         print(
             f"{'parity':11}LiteRT against TFLM on {parity['samples']} samples: largest difference "
             f"{parity['largest_difference']} LSB, {parity['differing_predictions']} other predictions"
+        )
+    if plain := facts.get("c"):
+        compared = "not compared" if "differing_values" not in plain else "every output byte as TFLM's"
+        print(
+            f"{'plain C':11}{plain['arena_bytes']:,} bytes of RAM, {plain['constant_bytes']:,} of constants, "
+            + compared
         )
     if arena := facts.get("arena"):
         print(

@@ -3,8 +3,8 @@
  * On AVR constants stay in flash, which ordinary pointers do not reach: they are declared TSD_FLASH
  * and read through these functions. Everywhere else a constant is read like any memory.
  */
-#ifndef TSD_MEMORY_H
-#define TSD_MEMORY_H
+#ifndef TSD_FLASH_H
+#define TSD_FLASH_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -37,4 +37,4 @@ static inline int16_t tsd_read16(const int16_t *p, int flash) { return (void)fla
 #define TSD_FETCH(type, p, args) const type *const p = (args)
 #endif
 
-#endif /* TSD_MEMORY_H */
+#endif /* TSD_FLASH_H */

@@ -127,7 +127,18 @@ def test_export_writes_firmware_for_a_model_made_elsewhere(tmp_path):
     assert list((tmp_path / "out/firmware/arduino").glob("*/library.properties"))
     assert list((tmp_path / "out/firmware").glob("*.zip"))
     # Its own .tflite enters as well as any other.
-    again = verb("export", "--model", tmp_path / "out/mine.tflite", "--micro", "--out", tmp_path / "out2")
+    assert "every output byte as TFLM's" in done.stdout or "not compared" in done.stdout
+    assert (tmp_path / "out/firmware/c/mine.c").exists() and (tmp_path / "out/firmware/TSD_Mine.zip").exists()
+    again = verb(
+        "export",
+        "--model",
+        tmp_path / "out/mine.tflite",
+        "--micro",
+        "--engine",
+        "c",
+        "--out",
+        tmp_path / "out2",
+    )
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "out2/mine.tflite").read_bytes() == (tmp_path / "out/mine.tflite").read_bytes()
 

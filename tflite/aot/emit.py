@@ -28,6 +28,7 @@ class Source:
         constant_bytes: Bytes of weights, tables and other constants in flash.
         plan: Where each buffer stands.
         program: What was compiled.
+        values: What the `@NAMES@` of further templates stand for.
     """
 
     stem: str
@@ -37,6 +38,7 @@ class Source:
     constant_bytes: int
     plan: Plan
     program: Program
+    values: dict[str, str]
 
 
 def generate(
@@ -78,7 +80,7 @@ def generate(
         values["SELFTEST"] = _fill("selftest.c", values)
         values["SELFTEST_DECLARATION"] = _fill("selftest.h", values)
     code, header = _fill("model.c", values), _fill("model.h", values)
-    return Source(values["STEM"], code, header, plan.nbytes, constants.nbytes, plan, program)
+    return Source(values["STEM"], code, header, plan.nbytes, constants.nbytes, plan, program, values)
 
 
 class _Constants:

@@ -1,0 +1,114 @@
+"""Generated C on emulated chips: the self-test's golden outputs, which TFLM gave, on every one of them."""
+
+import pathlib
+import shutil
+
+import board
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from tflite import compiled, convert, engines
+from tflite import graph as graph_module
+from tflite.aot import emit, projects
+
+pytestmark = pytest.mark.skipif(compiled.compiler() is None, reason="no C compiler is installed")
+
+_SHARE = pathlib.Path("/usr/share")
+_MAIN = """
+#include "net.h"
+static int32_t arena[(TSD_NET_ARENA_BYTES + 3) / 4];
+int main(void) { return (int)tsd_net_selftest(arena); }
+"""
+
+
+def student() -> keras.Model:
+    """A residual network of the size of the digits student, and every kind of layer it has."""
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((8, 8, 1))
+    x = shortcut = layers.Conv2D(8, 3, padding="same", activation="relu")(inputs)
+    x = layers.DepthwiseConv2D(3, padding="same", activation="relu")(x)
+    x = layers.ReLU()(layers.Add()([layers.Conv2D(8, 1)(x), shortcut]))
+    x = layers.Conv2D(13, 3, strides=2, padding="same", activation="relu")(x)
+    x = layers.AveragePooling2D(4)(x)
+    return keras.Model(inputs, layers.Dense(10, activation="softmax")(layers.Flatten()(x)))
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    samples = np.random.default_rng(0).random((64, 8, 8, 1)).astype("float32")
+    return convert.convert(student(), "int8", samples)
+
+
+@pytest.fixture(scope="module")
+def goldens(data):
+    x = np.random.default_rng(1).integers(-128, 128, (6, 8, 8, 1)).astype("int8")
+    engine = "tflm" if "tflm" in engines.available() else "c"
+    return x, engines.open_engine(data, engine).run(x)
+
+
+def write(folder, data, goldens):
+    source = emit.generate(graph_module.read(data), "net", goldens)
+    (folder / "net.c").write_text(source.code)
+    (folder / "net.h").write_text(source.header)
+    (folder / "main.c").write_text(_MAIN)
+
+
+@pytest.mark.parametrize("name", board.BOARDS)
+def test_the_self_test_passes_on(name, data, goldens, tmp_path):
+    target = board.BOARDS[name]
+    board.need(target.compiler, target.emulator)
+    write(tmp_path, data, goldens)
+    status, output = board.run(target, board.build(target, tmp_path, ["net.c", "main.c"]))
+    assert status == 0, output
+
+
+def test_a_wrong_byte_is_noticed_on_the_chip(data, goldens, tmp_path):
+    target = board.BOARDS["cortex-m3"]
+    board.need(target.compiler, target.emulator)
+    wrong = goldens[1].copy()
+    wrong[2, 5] += 1
+    wrong[4, 0] += 1
+    write(tmp_path, data, (goldens[0], wrong))
+    assert board.run(target, board.build(target, tmp_path, ["net.c", "main.c"]))[0] == 2
+
+
+@pytest.mark.parametrize("example", ["SelfTest", "Predict", "Evaluate"])
+def test_a_sketch_is_built_for_the_mega_and_run(example, data, goldens, tmp_path):
+    """The Arduino library as exported, built by Arduino's builder; the self-test runs in simavr."""
+    board.need("arduino-builder", "avr-gcc", "simavr", "stdbuf")
+    graph = graph_module.read(data)
+    files = projects.files(emit.generate(graph, "net", goldens), graph, "net", data, "1.0.0", "https://x.org")
+    for path, contents in files.items():
+        if path.startswith("arduino/"):
+            target = tmp_path / "libraries" / path.removeprefix("arduino/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(contents)
+    sketch = tmp_path / "libraries" / "TSD_NetC" / "examples" / example / f"{example}.ino"
+    program = _arduino(tmp_path, sketch)
+    if example != "SelfTest":
+        return
+    command = ["stdbuf", "-oL", "simavr", "-m", "atmega2560", "-f", "16000000", program]
+    with board.started(command) as process:
+        lines = board.lines_until(process, ("PASS", "FAIL"))
+    assert any("PASS" in line for line in lines), lines
+
+
+def _arduino(folder, sketch) -> pathlib.Path:
+    build = folder / "build"
+    build.mkdir()
+    command = ["arduino-builder", "-compile", "-hardware", _SHARE / "arduino/hardware"]
+    command += [
+        "-hardware",
+        _SHARE / "arduino-builder",
+        "-tools",
+        pathlib.Path(shutil.which("avr-gcc")).parent,
+    ]
+    command += ["-libraries", folder / "libraries", "-fqbn", "arduino:avr:mega:cpu=atmega2560"]
+    command += ["-ide-version", "10819", "-prefs=compiler.cpp.extra_flags=-DDECIMAL_DIG=__DECIMAL_DIG__"]
+    with board.started([*command, "-build-path", build, sketch]) as process:
+        output, _ = process.communicate(timeout=300)
+    program = build / f"{sketch.name}.elf"
+    assert process.returncode == 0 and program.exists(), output.decode(errors="replace")
+    return program
