@@ -29,6 +29,8 @@ FIXED = {
     "feature_weight": 1.0,
     "taps": "[]",
 }
+WEIGHTS = ("hard_label_weight", "soft_label_weight", "feature_weight")
+BALANCED = {"balance": "auto"} | dict.fromkeys(WEIGHTS, "auto")
 KL = {"soft_labels": "{loss: kl, temperature: 4.0}"}
 
 
@@ -58,9 +60,9 @@ METHODS = {
     "KL + PKT": _taps("pkt", transformation="identity"),
     "KL + correlation": _taps("correlation", transformation="identity"),
     "KL + weights": _taps("l2", match="weights"),
-    "gradient shares": {"balance": "gradient_shares"},
-    "uncertainty": {"balance": "uncertainty"},
-    "default": {},
+    "gradient shares": BALANCED | {"balance": "gradient_shares"},
+    "uncertainty": BALANCED | {"balance": "uncertainty"},
+    "default": BALANCED,
 }
 
 
@@ -155,7 +157,8 @@ def _wrapped(method, pipeline, student):
         if preprocess is not None:
             teacher = keras.Sequential([keras.Input(student.input_shape[1:]), preprocess, teacher])
         return keras.distillation.Distiller(teacher, student, keras.distillation.LogitsDistillation())
-    return training.distiller(pipeline.model("teacher"), student, pipeline.config)
+    steps = training.steps_per_epoch(len(pipeline.data.x_train), pipeline.config.training)
+    return training.distiller(pipeline.model("teacher"), student, pipeline.config, steps)
 
 
 def markdown(results: dict[str, list[dict]], options) -> str:

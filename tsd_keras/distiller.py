@@ -7,9 +7,10 @@ from collections import Counter
 import keras
 from keras import ops
 
+from tsd_keras import balance as balances
 from tsd_keras.taps import Tap, TappedModel
 from tsd_keras.teacher import RecordedTeacher, connected, without_answers
-from tsd_keras.terms import Term, reduced, unscaled
+from tsd_keras.terms import Batch, LabelTerm, Term, reduced, unscaled
 
 
 @keras.saving.register_keras_serializable("tsd_keras")
@@ -20,18 +21,21 @@ class Distiller(keras.Model):
     module's losses and subclasses of its `DistillationLoss` unchanged, and adds taps with projectors,
     sample weights, labels for the losses and a log entry for every term.
 
-    The loss is, as in Keras,
-
-        student_loss_weight * H + (1 - student_loss_weight) * sum_i weight_i * D_i
-
-    or, as soon as `soft_label_weight` or `feature_weight` is given, the sum of TSD,
+    The loss is the sum of TSD,
 
         student_loss_weight * H + soft_label_weight * sum_i weight_i * D_i over soft labels
                                 + feature_weight    * sum_l weight_l * D_l over taps
 
-    where H is the loss given to `compile`. Both models run once a step: the taps come out of the same
-    pass as the output. The teacher runs in inference mode, gets no gradients, is not saved with the
-    distiller and keeps its `trainable` as it is. Data without labels trains on the D terms alone.
+    where H is the loss given to `compile`. Without any weight given, `balance` finds them during
+    training. As soon as a weight is given as a number, the weights are fixed: those of TSD where
+    `soft_label_weight` or `feature_weight` is given, or else, as in Keras,
+
+        student_loss_weight * H + (1 - student_loss_weight) * sum_i weight_i * D_i
+
+    Weights that can change during training are logged, `"<term>_weight"`. Both models run once a step:
+    the taps come out of the same pass as the output. The teacher runs in inference mode, gets no
+    gradients, is not saved with the distiller and keeps its `trainable` as it is. Data without labels
+    trains on the D terms alone.
 
     Args:
         teacher: A trained `keras.Model`, or the `RecordedTeacher` of a `TeacherCache`, whose answers come
@@ -39,11 +43,16 @@ class Distiller(keras.Model):
         student: The `keras.Model` to train. Either may end in logits, softmax or sigmoid.
         distillation_losses: One loss or a list: `SoftLabels`, `Tap`, any subclass of
             `keras.distillation.DistillationLoss`.
-        distillation_loss_weights: One non-negative number per loss. Defaults to ones.
-        student_loss_weight: Weight of the labels' loss, alpha. Between 0 and 1. Defaults to 0.5.
+        distillation_loss_weights: One non-negative number per loss. Defaults to ones. Where the balance
+            finds the weights, they count within the losses on outputs and within those on taps.
+        student_loss_weight: Weight of the labels' loss, alpha: a number between 0 and 1, `"auto"`, or a
+            schedule (`tsd_keras.schedules`). Where other weights alone are given, 0.5.
         name: Name of this model.
-        soft_label_weight: beta, the weight of all losses on outputs; not negative.
-        feature_weight: gamma, the weight of all losses on taps; not negative.
+        soft_label_weight: beta, the weight of all losses on outputs: not negative, `"auto"` or a schedule.
+        feature_weight: gamma, the weight of all losses on taps: not negative, `"auto"` or a schedule.
+        balance: What finds the weights that are `"auto"` or not given: `"gradient_shares"`,
+            `"uncertainty"`, a `tsd_keras.balance.Balance`, `"fixed"` for none; or `"auto"`: the
+            recommended one, but `"fixed"` where numbers are given and no `"auto"`.
         teacher_preprocess: Callable or Keras layer that turns the batch the student sees into the
             one the teacher wants, for example `keras.layers.Rescaling(255.0)` or
             `keras.layers.Resizing(224, 224)`.
@@ -80,11 +89,12 @@ class Distiller(keras.Model):
         student,
         distillation_losses,
         distillation_loss_weights=None,
-        student_loss_weight=0.5,
+        student_loss_weight=None,
         name="distiller",
         *,
         soft_label_weight=None,
         feature_weight=None,
+        balance="auto",
         teacher_preprocess=None,
         teacher_dtype=None,
         **kwargs,
@@ -95,16 +105,23 @@ class Distiller(keras.Model):
             if not (is_record or isinstance(model, keras.Model)):
                 raise ValueError(f"The {role} must be a keras.Model, got {type(model)}.")
         self.student = student
-        self.student_loss_weight = _weight("student_loss_weight", student_loss_weight, 1.0)
+        self.balance, self._group_weights = balances.resolve(
+            balance, student_loss_weight, soft_label_weight, feature_weight, bool(distillation_loss_weights)
+        )
+        self.student_loss_weight = student_loss_weight
         self.soft_label_weight = soft_label_weight
         self.feature_weight = feature_weight
         self.teacher_preprocess = teacher_preprocess
         self.teacher_dtype = teacher_dtype
         self.distillation_losses = _as_list(distillation_losses)
-        self.distillation_loss_weights = _loss_weights(distillation_loss_weights, self.distillation_losses)
+        own_weights = balances.own_weights(distillation_loss_weights, self.distillation_losses)
+        self.distillation_loss_weights = own_weights
         self._terms = tuple(self._make_terms())
+        label_term = LabelTerm(lambda: self._compile_loss, self._group_weights["hard"] != 0.0)
+        self._weighed = (label_term, *self._terms)
         self._trackers = [term.tracker for term in self._terms]
-        self.student_loss_tracker = keras.metrics.Mean(name="student_loss")
+        self._connect_balance()
+        self.student_loss_tracker = label_term.tracker
         self.distillation_loss_tracker = keras.metrics.Mean(name="distillation_loss")
         self.total_loss_tracker = keras.metrics.Mean(name="total_loss")
         # The last forward pass of each thread: MirroredStrategy runs one thread per replica.
@@ -120,7 +137,7 @@ class Distiller(keras.Model):
 
     def _make_terms(self):
         names = Counter()
-        for loss, weight in zip(self.distillation_losses, self.distillation_loss_weights, strict=True):
+        for loss in self.distillation_losses:
             if not isinstance(loss, keras.distillation.DistillationLoss):
                 raise ValueError(
                     f"distillation_losses holds {loss!r}; every entry must be a SoftLabels, a Tap or "
@@ -129,16 +146,26 @@ class Distiller(keras.Model):
             name = getattr(loss, "name", None) or _snake_case(type(loss).__name__)
             names[name] += 1
             name = name if names[name] == 1 else f"{name}_{names[name]}"
-            yield Term(loss, weight * self._share(loss), name)
+            yield Term(loss, name)
 
-    def _share(self, loss):
-        """What multiplies a loss's own weight: Keras's `1 - alpha`, or TSD's beta or gamma."""
-        if self.soft_label_weight is None and self.feature_weight is None:
-            return 1.0 - self.student_loss_weight
-        is_feature = _is_tap(loss) or getattr(loss, "teacher_layer_name", None) is not None
-        name = "feature_weight" if is_feature else "soft_label_weight"
-        given = getattr(self, name)
-        return 0.0 if given is None else _weight(name, given, float("inf"))
+    def _connect_balance(self):
+        """Hands the terms to the balance: the labels' loss, then the others in their order."""
+        entries = [
+            balances.Entry(term.name, term.group, own, self._group_weights[term.group])
+            for term, own in zip(self._weighed, [1.0, *self.distillation_loss_weights], strict=True)
+        ]
+        self.balance.connect(entries)
+        logged = entries if self.balance.is_varying else []
+        self._weight_trackers = [keras.metrics.Mean(name=f"{entry.name}_weight") for entry in logged]
+        self._needs_teacher = any(entry.given != 0.0 and entry.own for entry in entries[1:])
+        self._steps = self.add_weight(
+            name="steps",
+            shape=(),
+            initializer="zeros",
+            dtype="int",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
 
     def _connect_teacher(self, teacher):
         paths = [term.teacher_path for term in self._terms if term.teacher_path]
@@ -239,24 +266,31 @@ class Distiller(keras.Model):
         """
         student = self._student_pass(x, y_pred, training)
         batch = ops.shape(keras.tree.flatten(student.output)[0])[0]
-        hard = self._label_loss(y, student.output, sample_weight)
-        soft, total = ops.zeros(()), self.student_loss_weight * hard
-        weights = _one_weight_per_sample(sample_weight)
-        if any(term.weight for term in self._terms):
-            teacher = self._frozen(x)
-            for term, own_weight in zip(self._terms, self.distillation_loss_weights, strict=True):
-                value = reduced(term(teacher, student, y, weights), weights)
-                term.tracker.update_state(unscaled(value), sample_weight=batch)
-                soft = soft + own_weight * value
-                total = total + term.weight * value
+        teacher = self._frozen(x) if self._needs_teacher else None
+        data = Batch(teacher, student, y, sample_weight, self._tapped_student.output_of)
+        values = [term.value(data) for term in self._weighed]
+        if training:
+            self.balance.observe(lambda: [term.probe(data) for term in self._weighed])
+        weights = self.balance.weigh(self._steps)
+        total = sum(weight * value for weight, value in zip(weights, values, strict=True))
+        own = zip(self.distillation_loss_weights, values[1:], strict=True)
+        soft = sum(weight * value for weight, value in own)
+        penalty = self.balance.penalty()
+        if penalty is not None:
+            total = total + reduced(ops.reshape(penalty, (1,)))
         for extra in self.losses:
             total = total + reduced(ops.cast(extra, "float32"))
         for tracker, value in (
-            (self.student_loss_tracker, hard),
+            (self.student_loss_tracker, values[0]),
             (self.distillation_loss_tracker, soft),
             (self.total_loss_tracker, total),
+            *zip(self._trackers, values[1:], strict=True),
         ):
             tracker.update_state(unscaled(value), sample_weight=batch)
+        for tracker, weight in zip(self._weight_trackers, weights, strict=False):
+            tracker.update_state(weight, sample_weight=batch)
+        if training:
+            self._steps.assign_add(1)
         return total
 
     def _student_pass(self, x, y_pred, training):
@@ -277,18 +311,6 @@ class Distiller(keras.Model):
                 'training: distiller.teacher = keras.models.load_model("teacher.keras").'
             )
         return super().make_train_function(force)
-
-    def _label_loss(self, y, y_pred, sample_weight):
-        if y is None or self.student_loss_weight == 0:
-            return ops.zeros(())
-        if self._compile_loss is None:
-            raise ValueError(
-                "The data has labels, student_loss_weight is "
-                f"{self.student_loss_weight} and compile() got no loss. Give "
-                'compile(loss="sparse_categorical_crossentropy"), or student_loss_weight=0 to learn from '
-                "the teacher alone."
-            )
-        return ops.cast(self._compile_loss(y, y_pred, sample_weight), "float32")
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates the compiled metrics, where there are labels, and returns all logs."""
@@ -316,9 +338,10 @@ class Distiller(keras.Model):
             "student": serialize(self.student),
             "distillation_losses": [serialize(loss) for loss in self.distillation_losses],
             "distillation_loss_weights": list(self.distillation_loss_weights),
-            "student_loss_weight": self.student_loss_weight,
-            "soft_label_weight": self.soft_label_weight,
-            "feature_weight": self.feature_weight,
+            "student_loss_weight": serialize(self.student_loss_weight),
+            "soft_label_weight": serialize(self.soft_label_weight),
+            "feature_weight": serialize(self.feature_weight),
+            "balance": serialize(self.balance),
             "teacher_preprocess": serialize(self.teacher_preprocess),
             "teacher_dtype": self.teacher_dtype,
         }
@@ -329,7 +352,8 @@ class Distiller(keras.Model):
         must be assigned (`distiller.teacher = ...`) before `fit`."""
         config = dict(config)
         deserialize = keras.saving.deserialize_keras_object
-        for key in ("teacher", "student", "teacher_preprocess"):
+        weights = ("student_loss_weight", "soft_label_weight", "feature_weight", "balance")
+        for key in ("teacher", "student", "teacher_preprocess", *weights):
             config[key] = deserialize(config[key])
         config["distillation_losses"] = [deserialize(loss) for loss in config["distillation_losses"]]
         distiller = cls(**config)
@@ -354,25 +378,6 @@ def _as_list(losses):
     return list(losses) if isinstance(losses, (list, tuple)) else [losses]
 
 
-def _weight(name, value, largest):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= largest:
-        bounds = "between 0.0 and 1.0" if largest == 1.0 else "not negative"
-        raise ValueError(f"{name} must be a number {bounds}, got {value!r}.")
-    return float(value)
-
-
-def _loss_weights(weights, losses):
-    if weights is None:
-        return [1.0] * len(losses)
-    weights = list(weights) if isinstance(weights, (list, tuple)) else [weights]
-    if len(weights) != len(losses):
-        raise ValueError(
-            f"distillation_loss_weights has {len(weights)} entries for {len(losses)} "
-            "distillation_losses; give one number for each."
-        )
-    return [_weight("distillation_loss_weights", weight, float("inf")) for weight in weights]
-
-
 def _check_same(teacher_tensors, student_tensors, what, fix):
     """Compares shapes where both models know theirs (subclassed models do not)."""
     if not teacher_tensors or not student_tensors:
@@ -391,17 +396,3 @@ def _check_same(teacher_tensors, student_tensors, what, fix):
 def _same_tensors(first, second):
     first, second = keras.tree.flatten(first), keras.tree.flatten(second)
     return len(first) == len(second) and all(a is b for a, b in zip(first, second, strict=True))
-
-
-def _one_weight_per_sample(sample_weight):
-    """Weights `(batch,)` for terms on the whole sample: the mean over outputs and time steps."""
-    weights = [weight for weight in keras.tree.flatten(sample_weight) if weight is not None]
-    if not weights:
-        return None
-
-    def per_sample(weight):
-        weight = ops.cast(weight, "float32")
-        axes = tuple(range(1, len(weight.shape)))
-        return ops.mean(weight, axis=axes) if axes else weight
-
-    return sum(per_sample(weight) for weight in weights) / len(weights)

@@ -87,6 +87,14 @@ class ModelGraph:
             return args[0]
         return _Preactivation(operation)(args[0])
 
+    def closing_activation(self, tensor):
+        """The function that an output's logits go through to become the output."""
+        operation, _ = self._sources.get(id(tensor), (None, ()))
+        if type(operation).__name__ in ("Softmax", "Sigmoid"):
+            return operation
+        activation = getattr(operation, "activation", None)
+        return activation if activation in _PROBABILITY_ACTIVATIONS else keras.activations.linear
+
     def forget(self):
         """Takes the nodes of this run off the model's layers: their `output` stays unambiguous."""
         for operation, inbound, outbound in self._node_counts.values():

@@ -196,7 +196,8 @@ class Pipeline:
     def _distiller(self, student):
         from tsd_keras import training
 
-        return training.distiller(self.answers.teacher(), student, self.answers.config)
+        steps = training.steps_per_epoch(len(self.data.x_train), self.config.training)
+        return training.distiller(self.answers.teacher(), student, self.answers.config, steps)
 
     def _build(self, section, name):
         from tsd_keras import models

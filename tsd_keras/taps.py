@@ -134,9 +134,19 @@ class Tap(DistillationTerm):
         del labels
         if self.match == "features":
             return self.kernel.per_sample(teacher_outputs, student_outputs)
-        teacher, student = (ops.convert_to_tensor(weight) for weight in self._weights)
-        distance = self.kernel.distance(ops.stop_gradient(teacher), student)
+        distance = self.weight_distance(self.student_weight)
         return ops.broadcast_to(distance, (ops.shape(keras.tree.flatten(student_outputs)[0])[0],))
+
+    @property
+    def student_weight(self):
+        """The student's kernel that is compared, a tensor; with `match="weights"` once connected."""
+        return ops.convert_to_tensor(self._weights[1])
+
+    def weight_distance(self, student_weight):
+        """The kernel's loss, a scalar, had this been the student's kernel."""
+        return self.kernel.distance(
+            ops.stop_gradient(ops.convert_to_tensor(self._weights[0])), student_weight
+        )
 
     def validate_outputs(self, teacher_outputs, student_outputs):
         """As in Keras; for weights the outputs play no part."""
@@ -206,6 +216,8 @@ class TappedModel:
         tensors = [graph.layers[self._find(path, graph.layers)] for path in paths]
         self.shapes = {path: tensor.shape for path, tensor in zip(paths, tensors, strict=True)}
         self._paths = tuple(paths)
+        self._ends = [graph.closing_activation(tensor) for tensor in keras.tree.flatten(graph.output)]
+        self._output_structure = keras.tree.map_structure(lambda tensor: None, graph.output)
         self._graph = keras.Model(
             graph.inputs, [graph.output, graph.logits, tensors], name=f"{model.name}_tapped"
         )
@@ -240,6 +252,13 @@ class TappedModel:
                 "Dense, Conv or depthwise layer."
             )
         return kernel
+
+    def output_of(self, logits):
+        """The model's output, in its own structure, from its logits."""
+        if self._graph is None:
+            return logits
+        flat = [end(x) for end, x in zip(self._ends, keras.tree.flatten(logits), strict=True)]
+        return keras.tree.pack_sequence_as(self._output_structure, flat)
 
     def _find(self, path: str, layers: dict) -> str:
         prefixes = (f"{self._role}/", f"{self.model.name}/")

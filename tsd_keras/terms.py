@@ -1,10 +1,15 @@
-"""The terms of the distillation loss, as the training step adds them up."""
+"""The terms of the loss, as the training step adds them up."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
+from tsd_keras.balance import Probe
 from tsd_keras.losses import DistillationTerm
-from tsd_keras.taps import Tap, unwrap
+from tsd_keras.taps import Pass, Tap, unwrap
 
 
 class _Mean(keras.losses.Loss):
@@ -30,12 +35,103 @@ def unscaled(value):
     return value / reduced(ops.ones((1,)))
 
 
-class Term:
-    """One entry of `distillation_losses`: what it compares, its weight and its metric."""
+class Batch(NamedTuple):
+    """What the terms of one batch are computed from.
 
-    def __init__(self, loss, weight, name):
+    Attributes:
+        teacher: The teacher's pass, or `None` where no term needs it.
+        student: The student's pass.
+        labels: Labels, or `None`.
+        sample_weight: As given to `fit`.
+        output_of: Maps the student's logits to its output.
+    """
+
+    teacher: Pass | None
+    student: Pass
+    labels: Any
+    sample_weight: Any
+    output_of: Callable
+
+    def with_logits(self, logits):
+        """The same batch, had the student's pass ended in these logits."""
+        return self._replace(student=self.student._replace(logits=logits, output=self.output_of(logits)))
+
+    def with_tap(self, path, activation):
+        """The same batch, had this been the student's activation at a tap."""
+        taps = {**self.student.taps, path: activation}
+        return self._replace(student=self.student._replace(taps=taps))
+
+    @property
+    def one_weight_per_sample(self):
+        """Weights `(batch,)` for terms on the whole sample: the mean over outputs and time steps."""
+        weights = [weight for weight in keras.tree.flatten(self.sample_weight) if weight is not None]
+        if not weights:
+            return None
+
+        def per_sample(weight):
+            weight = ops.cast(weight, "float32")
+            axes = tuple(range(1, len(weight.shape)))
+            return ops.mean(weight, axis=axes) if axes else weight
+
+        return sum(per_sample(weight) for weight in weights) / len(weights)
+
+
+class LabelTerm:
+    """The loss given to `compile`.
+
+    Args:
+        compiled: Function that gives the compiled loss, or `None` where there is none.
+        is_active: Whether the loss has any weight; without, it is zero and needs no labels.
+    """
+
+    name = "student_loss"
+    group = "hard"
+
+    def __init__(self, compiled: Callable, is_active: bool):
+        self._compiled = compiled
+        self._is_active = is_active
+        self.tracker = keras.metrics.Mean(name="student_loss")
+
+    def value(self, batch: Batch):
+        """The loss, a scalar as Keras scales it for the replicas."""
+        if batch.labels is None or not self._is_active:
+            return ops.zeros(())
+        loss = self._compiled()
+        if loss is None:
+            raise ValueError(
+                "The data has labels and compile() got no loss. Give "
+                'compile(loss="sparse_categorical_crossentropy"), or student_loss_weight=0 to learn from '
+                "the teacher alone."
+            )
+        return ops.cast(loss(batch.labels, batch.student.output, batch.sample_weight), "float32")
+
+    def probe(self, batch: Batch) -> Probe | None:
+        """The loss as a function of the student's logits."""
+        if batch.labels is None or not self._is_active:
+            return None
+
+        def value(logits):
+            with _unchanged(self._compiled().metrics):
+                return unscaled(self.value(batch.with_logits(logits)))
+
+        return Probe(value, batch.student.logits, is_output=True)
+
+
+@contextmanager
+def _unchanged(metrics):
+    """Takes back what happens to metrics: a function under a gradient must leave no trace."""
+    variables = [variable for metric in metrics for variable in metric.variables]
+    values = [ops.convert_to_tensor(variable) for variable in variables]
+    yield
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+class Term:
+    """One entry of `distillation_losses`: what it compares, and its metric."""
+
+    def __init__(self, loss, name):
         self.loss = loss
-        self.weight = weight
         self.name = name
         self.tracker = keras.metrics.Mean(name=f"{name}_loss")
         if isinstance(loss, Tap):
@@ -43,18 +139,40 @@ class Term:
         else:
             self.teacher_path = getattr(loss, "teacher_layer_name", None)
             self.student_path = getattr(loss, "student_layer_name", None)
+        is_feature = isinstance(loss, Tap) or self.teacher_path is not None
+        self.group = "features" if is_feature else "soft"
 
-    def __call__(self, teacher, student, labels, sample_weight):
+    def value(self, batch: Batch):
+        """Weighted mean over the batch, a scalar as Keras scales it for the replicas."""
+        if batch.teacher is None:
+            return ops.zeros(())
+        weights = batch.one_weight_per_sample
+        return reduced(self._values(batch, weights), weights)
+
+    def probe(self, batch: Batch) -> Probe | None:
+        """The value as a function of the student's logits, its activation at the tap, or its kernel."""
+        if batch.teacher is None:
+            return None
+        if isinstance(self.loss, Tap) and self.loss.match == "weights":
+            kernel = ops.expand_dims(self.loss.student_weight, 0)  # alone where others have samples
+            return Probe(lambda at: self.loss.weight_distance(at[0]), kernel, False)
+        path = self.student_path
+        if path is None:
+            return Probe(lambda z: unscaled(self.value(batch.with_logits(z))), batch.student.logits, True)
+        place = batch.student.taps[path]
+        return Probe(lambda at: unscaled(self.value(batch.with_tap(path, at))), place, False)
+
+    def _values(self, batch, sample_weight):
         """Values of shape `(batch,)` (a scalar from a loss that knows no samples), and weights."""
         ours = isinstance(self.loss, DistillationTerm)
         whole = "logits" if ours else "output"
         teacher_outputs, student_outputs = (
             one.taps[path] if path else unwrap(getattr(one, whole))
-            for one, path in ((teacher, self.teacher_path), (student, self.student_path))
+            for one, path in ((batch.teacher, self.teacher_path), (batch.student, self.student_path))
         )
         self.loss.validate_outputs(teacher_outputs, student_outputs)
         if ours:
-            return self.loss.per_sample(teacher_outputs, student_outputs, labels=labels)
+            return self.loss.per_sample(teacher_outputs, student_outputs, labels=batch.labels)
         teacher_outputs, student_outputs = keras.tree.map_structure(
             lambda tensor: ops.cast(tensor, "float32"), (teacher_outputs, student_outputs)
         )

@@ -7,6 +7,7 @@ import keras
 
 from tflite import files
 from tflite.errors import UserError
+from tsd_keras import balance, schedules
 from tsd_keras import config as configs
 from tsd_keras.data import Dataset
 from tsd_keras.data.batches import Batches
@@ -80,10 +81,25 @@ def named_taps(teacher, student, section: configs.Distillation) -> list[configs.
     return named
 
 
+def steps_per_epoch(samples: int, training: configs.Training) -> int:
+    """Training steps in an epoch over so many samples."""
+    return samples // min(training.batch_size, samples)
+
+
 def distiller(
-    teacher: keras.Model | RecordedTeacher, student: keras.Model, config: configs.Config
+    teacher: keras.Model | RecordedTeacher,
+    student: keras.Model,
+    config: configs.Config,
+    steps_per_epoch: int,
 ) -> Distiller:
-    """The Distiller that a config's `distillation` and `teacher.preprocess` describe."""
+    """The Distiller that a config's `distillation` and `teacher.preprocess` describe.
+
+    Args:
+        teacher: The teacher.
+        student: The student.
+        config: The experiment.
+        steps_per_epoch: Training steps in an epoch, in which schedules are counted.
+    """
     section = config.distillation
     try:
         losses, weights = distillation_losses(teacher, student, section)
@@ -92,9 +108,10 @@ def distiller(
             student,
             losses,
             weights,
-            student_loss_weight=section.hard_label_weight,
-            soft_label_weight=section.soft_label_weight,
-            feature_weight=section.feature_weight,
+            student_loss_weight=_weight(section.hard_label_weight, steps_per_epoch),
+            soft_label_weight=_weight(section.soft_label_weight, steps_per_epoch),
+            feature_weight=_weight(section.feature_weight, steps_per_epoch),
+            balance=_balance(section),
             teacher_preprocess=preprocessing(config),
         )
     except ValueError as error:
@@ -118,6 +135,26 @@ def distillation_losses(
         losses.append(Tap(entry.teacher, entry.student, kernel, entry.match))
         weights.append(entry.weight)
     return losses, weights
+
+
+def _balance(section: configs.Distillation):
+    """The balance, with the config's shares where it is one of shares."""
+    name = section.balance
+    weights = (section.hard_label_weight, section.soft_label_weight, section.feature_weight)
+    if name == "auto" and "auto" in weights:
+        name = balance.AUTO
+    return balance.GradientShares(**section.shares.model_dump()) if name == "gradient_shares" else name
+
+
+def _weight(value, steps_per_epoch):
+    """A weight as the Distiller takes it: schedules count steps, not epochs."""
+    if not isinstance(value, configs.Schedule):
+        return value
+    if value.schedule == "steps":
+        steps = [epoch * steps_per_epoch - 1 for epoch in value.at_epochs]
+        return keras.optimizers.schedules.PiecewiseConstantDecay(steps, value.values)
+    kind = {"linear": schedules.Linear, "cosine": schedules.Cosine}[value.schedule]
+    return kind(value.start, value.end, value.epochs * steps_per_epoch)
 
 
 def preprocessing(config: configs.Config) -> keras.layers.Layer | None:

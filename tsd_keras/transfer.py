@@ -125,7 +125,8 @@ def distill(
     trainings.reproducible(seed)
     labels = pseudo_labels(teacher, data.x_train, k, kind, seed, trainings.preprocessing(config))
     model = with_head(student, data.classes)
-    distiller = trainings.distiller(teacher, model, config)
+    steps = trainings.steps_per_epoch(len(data.x_train), config.training)
+    distiller = trainings.distiller(teacher, model, config, steps)
     with _folder(backup) as folder:
         trainings.fit(
             distiller, dataclasses.replace(data, y_train=labels), config.training, seed, folder, verbose

@@ -6,6 +6,7 @@ from tflite.errors import UserError
 from tsd_keras import config
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.yaml"))
+DIGITS = pathlib.Path(__file__).parents[2] / "configs/digits.yaml"
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
@@ -34,13 +35,32 @@ def test_overrides_reach_nested_keys():
         ("distillation.taps=[{teacher: a}]", "name both layers"),
         ("distillation.taps=[{lose: l2}]", "taps.0.lose: unknown key; did you mean 'loss'"),
         ("distillation.taps=[{match: weights, loss: pkt}]", "compared by l2"),
+        ("distillation.hard_label_weight=half", "hard_label_weight: .*'auto'"),
+        ("distillation.feature_weight={schedule: linear, from: 1.0}", "keys from, to, epochs"),
+        ("distillation.feature_weight={schedule: line}", "feature_weight.schedule: .*'linear'"),
+        ("distillation.feature_weight={schedule: linear, form: 1}", "form: unknown key; did you mean 'from'"),
+        (
+            "distillation.feature_weight={schedule: steps, values: [1], at_epochs: [3]}",
+            "one more entry than at_epochs",
+        ),
+        ("distillation.feature_weight=auto", "fixed needs a number or a schedule for feature_weight"),
         ("epochs", "write --set"),
         ("seed.x=1", "seed is a value, not a section|seed"),
     ],
 )
 def test_faults_name_the_key_and_the_fix(override, fault):
     with pytest.raises(UserError, match=fault):
-        config.load(CONFIGS[-1], [override] if override != "seed.x=1" else ["seed=1", override])
+        config.load(DIGITS, [override] if override != "seed.x=1" else ["seed=1", override])
+
+
+def test_weights_are_automatic_unless_given_and_schedules_survive_the_manifest(tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        "distillation: {feature_weight: {schedule: linear, from: 1.0, to: 0, epochs: 30}}"
+    )
+    section = config.load(tmp_path / "c.yaml").distillation
+    assert (section.balance, section.hard_label_weight) == ("auto", "auto")
+    assert section.feature_weight == config.Schedule(schedule="linear", start=1.0, end=0.0, epochs=30)
+    assert type(section)(**section.model_dump(mode="json")) == section
 
 
 def test_files_that_are_no_configs_are_refused(tmp_path):

@@ -1,5 +1,7 @@
 """Trains a student with every kind of term and writes its weights: run once per backend or strategy.
 
+It trains under every balance.
+
 Usage: python train_and_dump.py OUTPUT.npz [--replicas N] [--coupled] [--drop-channels]
 """
 
@@ -34,8 +36,9 @@ def strategy_scope(replicas):
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]
-    virtual = [tf.config.LogicalDeviceConfiguration()] * replicas
-    tf.config.set_logical_device_configuration(cpu, virtual)
+    if tf.config.get_logical_device_configuration(cpu) is None:
+        virtual = [tf.config.LogicalDeviceConfiguration()] * replicas
+        tf.config.set_logical_device_configuration(cpu, virtual)
     return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(replicas)]).scope()
 
 
@@ -62,16 +65,26 @@ def main():
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--coupled", action="store_true", help="with what couples a batch's samples")
     parser.add_argument("--drop-channels", action="store_true")
+    balances = ["fixed", "gradient_shares", "uncertainty"]
+    parser.add_argument("--balances", nargs="+", choices=balances, default=balances)
     arguments = parser.parse_args()
+    arrays = {}
+    for balance in arguments.balances:
+        arrays |= {f"{balance}/{name}": values for name, values in trained(balance, arguments).items()}
+    np.savez(arguments.output, **arrays)
+
+
+def trained(balance, arguments):
+    """Weights and history of a training under one balance."""
     x, y = images(64)
     weight = np.linspace(0.5, 1.5, 64).astype("float32")
     batch_norm = arguments.coupled or arguments.drop_channels
+    weights = {"student_loss_weight": 0.3} if balance == "fixed" else {"balance": balance}
     with strategy_scope(arguments.replicas):
         teacher = image_model("teacher", 6, end="softmax", dropout=0.3, batch_norm=batch_norm)
         student = image_model("student", 3, batch_norm=batch_norm)
         student.get_layer("head").kernel.regularizer = keras.regularizers.L2(0.1)
-        losses = every_loss(arguments.coupled)
-        distiller = Distiller(teacher, student, losses, student_loss_weight=0.3)
+        distiller = Distiller(teacher, student, every_loss(arguments.coupled), **weights)
         distiller.compile(
             # Small steps: under all these terms at once larger ones diverge, and rounding with them.
             keras.optimizers.SGD(2e-4, momentum=0.9),
@@ -85,8 +98,7 @@ def main():
         x, y, sample_weight=weight, batch_size=16, epochs=3, shuffle=False, verbose=0, callbacks=callbacks
     ).history
     arrays = {f"weight{i}": value for i, value in enumerate(distiller.get_weights())}
-    arrays |= {name: np.array(values) for name, values in history.items()}
-    np.savez(arguments.output, **arrays)
+    return arrays | {name: np.array(values) for name, values in history.items()}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from tsd_keras.config.section import Count, NotNegative, Positive, Section
+from tsd_keras.config.weight import weight_of
 
 # The settings that each loss on outputs has.
 SOFT_LABEL_SETTINGS = {
@@ -110,14 +111,34 @@ class ChannelDroppingSection(Section):
         return found
 
 
+class GradientShares(Section):
+    """Parts of the gradient that the loss terms keep under gradient_shares; scaled to sum to 1."""
+
+    hard: NotNegative = Field(0.2, description="labels")
+    soft: NotNegative = Field(0.6, description="soft labels")
+    features: NotNegative = Field(0.2, description="all taps together")
+
+
 class Distillation(Section):
     """hard_label_weight * H + soft_label_weight * soft labels + feature_weight * taps."""
 
-    hard_label_weight: Annotated[float, Field(ge=0, le=1)] = Field(0.1, description="alpha")
-    soft_label_weight: NotNegative = Field(0.9, description="beta")
-    feature_weight: NotNegative = Field(1.0, description="gamma")
+    balance: Literal["auto", "fixed", "gradient_shares", "uncertainty"] = Field(
+        "auto", description="what finds the weights that are auto"
+    )
+    shares: GradientShares = GradientShares()
+    hard_label_weight: weight_of(largest=1) = Field("auto", description="alpha")
+    soft_label_weight: weight_of() = Field("auto", description="beta")
+    feature_weight: weight_of() = Field("auto", description="gamma")
     soft_labels: SoftLabelsSection = SoftLabelsSection()
     taps: Annotated[list[TapSection], BeforeValidator(_written_out)] = Field(
         [], description="pairs of layers; auto pairs the ends of the resolution stages"
     )
     channel_dropping: ChannelDroppingSection | None = Field(None, description="makes the student narrower")
+
+    @model_validator(mode="after")
+    def _check(self):
+        weights = ("hard_label_weight", "soft_label_weight", "feature_weight")
+        auto = [name for name in weights if getattr(self, name) == "auto"]
+        if self.balance == "fixed" and auto:
+            raise ValueError(f"balance: fixed needs a number or a schedule for {', '.join(auto)}")
+        return self

@@ -70,9 +70,11 @@ def _set(tree: dict, override: str):
 
 def _faults(error: pydantic.ValidationError) -> Iterator[str]:
     for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"])
+        # Which alternative of a type was tried, such as "<number>", is no key.
+        location = [part for part in fault["loc"] if not str(part).startswith("<")]
+        key = ".".join(str(part) for part in location)
         if fault["type"] == "extra_forbidden":
-            known = _keys(fault["loc"][:-1])
+            known = _keys(location[:-1])
             near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}."
             yield f"  {key}: unknown key; {hint}"
@@ -88,6 +90,12 @@ def _keys(location) -> list[str]:
     for part in location:
         if isinstance(part, int):
             continue
-        annotation = section.model_fields[part].annotation
-        section = next(iter(getattr(annotation, "__args__", ())), annotation)
-    return list(section.model_fields)
+        section = _section(section.model_fields[part].annotation) or section
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def _section(annotation):
+    """The section in a type such as `list[TapSection]`; `None` if there is none."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    return next(filter(None, map(_section, getattr(annotation, "__args__", ()))), None)
