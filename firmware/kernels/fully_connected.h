@@ -1,54 +1,50 @@
-/* FULLY_CONNECTED, int8: `rows` input vectors of `depth`, one output channel per weight row.
- *
- * Weights in blocks of four channels, see dot.h. A weight zero point other than 0 is folded into
- * the sum: weight_offset * sum of (input + input_offset).
- */
+/* FULLY_CONNECTED, int8: `rows` input vectors, one output channel per weight row; see dot.h. */
 #ifndef TSD_FULLY_CONNECTED_H
 #define TSD_FULLY_CONNECTED_H
 
 #include "dot.h"
+#include "dsp.h"
+#include "mve.h"
 
 typedef struct {
-  int16_t rows, channels;
-  int32_t depth;
-  int16_t input_offset, weight_offset;
-  const int8_t *weights;
-  tsd_requantize_args requantize;
+  int16_t rows;
+  tsd_dot_args dot;
+#if defined(TSD_DSP)
+  const int32_t *stream; /* NULL: plain C computes this layer */
+  int32_t words;         /* of the stream */
+  int16_t packed;
+#endif
 } tsd_fully_connected_args;
 
-static inline int32_t tsd_sum(const int8_t *x, int32_t count, int32_t offset) {
-  int32_t sum = 0;
-  for (int32_t k = 0; k < count; ++k) sum += x[k] + offset;
-  return sum;
+#if defined(TSD_DSP)
+/* All channels, four at a time; the input's length is a multiple of 4. */
+static inline void tsd_fully_connected_fours(const tsd_fully_connected_args *p, const int8_t *input,
+                                             int8_t *output) {
+  const int32_t *const x = (const int32_t *)(const void *)input;
+  const int32_t groups = p->dot.depth / 4;
+  const tsd_dsp_block block = {p->stream, x, x + (groups & ~3L), x + groups, output, output, p->stream + p->words};
+  if (p->packed) {
+    tsd_fours_packed(&block);
+  } else {
+    tsd_fours_wide(&block);
+  }
 }
+#endif
 
-static void tsd_fully_connected(const tsd_fully_connected_args *args, const int8_t *input,
-                                int8_t *output) {
+static void tsd_fully_connected(const tsd_fully_connected_args *args, const int8_t *input, int8_t *output) {
   TSD_FETCH(tsd_fully_connected_args, p, args);
   for (int16_t row = 0; row < p->rows; ++row) {
-    const int8_t *w = p->weights;
-    const int32_t shared =
-        p->weight_offset == 0 ? 0 : p->weight_offset * tsd_sum(input, p->depth, p->input_offset);
-    int16_t channel = 0;
-    while (channel < p->channels) {
-      const int16_t channels = p->channels - channel >= 4 ? 4 : 1;
-      int32_t sums[4];
-      for (int16_t i = 0; i < channels; ++i) {
-        sums[i] = shared + tsd_flash32(p->requantize.bias + channel + i);
-      }
-      if (channels == 4) {
-        tsd_dot4(w, input, p->depth, p->input_offset, sums);
-      } else {
-        sums[0] += tsd_dot1(w, input, p->depth, p->input_offset);
-      }
-      for (int16_t i = 0; i < channels; ++i) {
-        output[channel] = tsd_requantize(&p->requantize, channel, sums[i]);
-        ++channel;
-      }
-      w += channels * p->depth;
+#if defined(TSD_DSP)
+    if (p->stream != NULL) {
+      tsd_fully_connected_fours(p, input, output);
+    } else {
+      tsd_dot(&p->dot, input, output);
     }
-    input += p->depth;
-    output += p->channels;
+#else
+    TSD_DOT(&p->dot, input, output);
+#endif
+    input += p->dot.depth;
+    output += p->dot.channels;
   }
 }
 

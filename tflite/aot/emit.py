@@ -9,7 +9,7 @@ from tflite import footprint, micro
 from tflite.aot import plan as plan_module
 from tflite.aot.lower import lower
 from tflite.aot.plan import Plan
-from tflite.aot.program import Constant, Program, Step
+from tflite.aot.program import Constant, Forms, Program, Step
 from tflite.graph import Graph, Tensor
 
 _KERNELS = micro.FIRMWARE / "kernels"
@@ -47,6 +47,7 @@ def generate(
     goldens: tuple[np.ndarray, np.ndarray] | None = None,
     layers: list[str] | None = None,
     trace: bool = False,
+    optimize: str = "size",
 ) -> Source:
     """Compiles a graph to C.
 
@@ -56,11 +57,12 @@ def generate(
         goldens: Raw inputs `(n, ...)` and the reference's outputs for them, for the self-test.
         layers: Names of the Keras model's layers in order, where known, for messages.
         trace: Whether to report each tensor, once computed, to a function `tsd_trace`.
+        optimize: `"size"`, or `"speed"`: twice the flash for weights where that saves instructions.
 
     Raises:
         UserError: If an operator cannot be compiled; names it and its layer.
     """
-    program = lower(graph, layers)
+    program = lower(graph, layers, optimize)
     plan = plan_module.plan(program)
     constants = _Constants()
     arguments = [_arguments(step, index, constants) for index, step in enumerate(program.steps)]
@@ -84,28 +86,52 @@ def generate(
 
 
 class _Constants:
-    """The constants of a file, each once, named c0, c1, .."""
+    """The constants of a file, each once, named c0, c1, .., and the forms that use them."""
 
     def __init__(self):
         self._names: dict[tuple, str] = {}
-        self._texts: list[str] = []
-        self.nbytes = 0
+        self._constants: list[Constant] = []
+        self._forms: list[set[str]] = []
 
-    def name(self, constant: Constant) -> str:
-        values = constant.values
-        key = values.dtype.name, values.tobytes()
+    def name(self, constant: Constant, forms: set[str] | None = None) -> str:
+        """The name of a constant; `forms` are those that use it here, by default all."""
+        key = constant.values.dtype.name, constant.values.tobytes()
         if key not in self._names:
             self._names[key] = f"c{len(self._names)}"
-            rows = micro.array_rows(_numbers(values))
-            kind = _TYPES[values.dtype.name]
-            self._texts.append(
-                f"static const {kind} {self._names[key]}[{values.size}] TSD_FLASH = {{\n{rows}\n}};"
-            )
-            self.nbytes += values.nbytes
+            self._constants.append(constant)
+            self._forms.append(set())
+        self._forms[int(self._names[key][1:])] |= forms or set(_FORMS)
         return self._names[key]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the constants of the plain form."""
+        pairs = zip(self._constants, self._forms, strict=True)
+        return sum(constant.values.nbytes for constant, forms in pairs if "plain" in forms)
+
     def text(self) -> str:
-        return "\n".join(self._texts)
+        rows = []
+        for index, (constant, forms) in enumerate(zip(self._constants, self._forms, strict=True)):
+            values = constant.values
+            kind, numbers = _TYPES[values.dtype.name], micro.array_rows(_numbers(values))
+            text = f"static const {kind} c{index}[{values.size}] TSD_FLASH = {{\n{numbers}\n}};"
+            rows.append(_only(forms, text))
+        return "\n".join(rows)
+
+
+_FORMS = {
+    "dsp": "defined(TSD_DSP)",
+    "mve": "defined(TSD_MVE)",
+    "plain": "!defined(TSD_DSP) && !defined(TSD_MVE)",
+}
+
+
+def _only(forms: set[str], text: str) -> str:
+    """Text that only some forms compile."""
+    if forms == set(_FORMS):
+        return text
+    condition = " || ".join(f"({_FORMS[form]})" for form in _FORMS if form in forms)
+    return f"#if {condition}\n{text}\n#endif"
 
 
 def _numbers(values: np.ndarray):
@@ -129,21 +155,29 @@ def _arguments(step: Step, index: int, constants: _Constants) -> str:
     return f"static const {kind} step{index} TSD_FLASH = {{\n{fields}\n}};"
 
 
-def _fields(fields: dict, constants: _Constants, indent: str) -> str:
+def _fields(fields: dict, constants: _Constants, indent: str, forms: set[str] | None = None) -> str:
     rows = []
     for name, value in fields.items():
-        if isinstance(value, dict):
-            text = "{\n" + _fields(value, constants, indent + "    ") + f"\n{indent}}}"
-        elif isinstance(value, Constant):
-            text = constants.name(value)
-        elif isinstance(value, list):
-            text = "{" + ", ".join(map(number, value)) + "}"
-        elif isinstance(value, float):
-            text = micro.float_literal(value)
+        if isinstance(value, Forms):
+            for form, text in value.values.items():
+                rows.append(_only({form}, _field(name, text, constants, indent, {form})))
         else:
-            text = number(int(value))
-        rows.append(f"{indent}.{name} = {text},")
+            rows.append(_field(name, value, constants, indent, forms))
     return "\n".join(rows)
+
+
+def _field(name: str, value, constants: _Constants, indent: str, forms: set[str] | None) -> str:
+    if isinstance(value, dict):
+        text = "{\n" + _fields(value, constants, indent + "    ", forms) + f"\n{indent}}}"
+    elif isinstance(value, Constant):
+        text = constants.name(value, forms)
+    elif isinstance(value, list):
+        text = "{" + ", ".join(map(number, value)) + "}"
+    elif isinstance(value, float):
+        text = micro.float_literal(value)
+    else:
+        text = number(int(value))
+    return f"{indent}.{name} = {text},"
 
 
 def _call(program: Program, plan: Plan, index: int, constants: _Constants, trace: bool) -> str:

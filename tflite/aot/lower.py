@@ -26,10 +26,12 @@ class Builder:
     Attributes:
         graph: The graph being lowered.
         operator: The operator being lowered.
+        optimize: `"size"` or `"speed"`.
     """
 
-    def __init__(self, graph: Graph, layers: list[str] | None):
+    def __init__(self, graph: Graph, layers: list[str] | None, optimize: str):
         self.graph = graph
+        self.optimize = optimize
         self.operator: Operator = graph.operators[0]
         self._layers = layers
         self._steps: list[Step] = []
@@ -121,17 +123,18 @@ class Builder:
         return Program(tuple(self._steps), tuple(self._buffers), self._places[source.index], place)
 
 
-def lower(graph: Graph, layers: list[str] | None = None) -> Program:
+def lower(graph: Graph, layers: list[str] | None = None, optimize: str = "size") -> Program:
     """Lowers a graph with one input and one output, batch 1.
 
     Args:
         graph: The graph.
         layers: Names of the Keras model's layers in order, where known, for messages.
+        optimize: `"size"` or `"speed"`.
 
     Raises:
         UserError: Names the operator and the layer that cannot be compiled, and why.
     """
-    builder = Builder(graph, layers)
+    builder = Builder(graph, layers, optimize)
     builder.target(graph.input)
     for operator in graph.operators:
         builder.operator = operator

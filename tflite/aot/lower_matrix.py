@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tflite.aot import fixed_point
+from tflite.aot import fixed_point, forms
 from tflite.aot.program import Constant
 from tflite.aot.tables import quantization
 from tflite.graph import Tensor
@@ -82,13 +82,6 @@ def _check_symmetric(builder, weights: Tensor):
         builder.fail("its weights have a zero point other than 0")
 
 
-def blocks_of_four(weights: np.ndarray) -> Constant:
-    """Weights (channels, taps): four channels interleaved, the rest one after the other."""
-    whole = len(weights) // 4 * 4
-    blocks = weights[:whole].reshape(-1, 4, weights.shape[1]).transpose(0, 2, 1)
-    return Constant(np.concatenate([blocks.ravel(), weights[whole:].ravel()]))
-
-
 def _window(builder, source: Tensor, output: Tensor, kernel: tuple[int, int]) -> dict:
     """Extents, strides, dilations and padding of a convolution."""
     options = builder.operator.options
@@ -109,7 +102,7 @@ def _window(builder, source: Tensor, output: Tensor, kernel: tuple[int, int]) ->
         "out_width": output.shape[2],
         "pad_top": found[0][1],
         "pad_left": found[1][1],
-        "input_offset": -quantization(source)[1],
+        "zero_point": quantization(source)[1],
     }
 
 
@@ -126,12 +119,18 @@ def _conv_2d(builder):
     if weights.shape[3] != source.shape[3] or channels != output.shape[3]:
         builder.fail("it is a grouped convolution; write it as several, or as a depthwise one")
     values = builder.constant(1).reshape(channels, -1)
-    arguments = _window(builder, source, output, weights.shape[1:3]) | {
-        "out_channels": channels,
-        "weights": blocks_of_four(values),
-        "requantize": _requantize(builder, source, weights, bias, output, channels),
-    }
-    builder.step("conv_2d", arguments, (builder.source(source),), builder.target(output))
+    window = _window(builder, source, output, weights.shape[1:3])
+    depth = values.shape[1]
+    alone = weights.shape[1:3] == (1, 1) and (window["stride_height"], window["stride_width"]) == (1, 1)
+    # A position at a time, copied before its outputs are written: they may take its inputs' place.
+    in_place = (0,) if alone and channels <= depth else ()
+    direct = weights.shape[1:3] == (1, 1) and not in_place
+    requantize = _requantize(builder, source, weights, bias, output, channels)
+    layout = forms.dot(values, requantize, window["zero_point"], 2, builder.optimize)
+    arguments = window | {"direct": int(direct)} | layout
+    scratch = forms.conv_scratch(depth, source.shape[3])
+    sources, target = (builder.source(source),), builder.target(output)
+    builder.step("conv_2d", arguments, sources, target, scratch=scratch, in_place=in_place)
 
 
 def _depthwise_conv_2d(builder):
@@ -146,12 +145,20 @@ def _depthwise_conv_2d(builder):
     channels = weights.shape[3]
     if channels % source.shape[3] or channels != output.shape[3]:
         builder.fail(f"{source.shape[3]} input channels do not fit {channels} output channels")
-    arguments = _window(builder, source, output, weights.shape[1:3]) | {
-        "multiplier": channels // source.shape[3],
-        "weights": Constant(builder.constant(1).ravel()),
-        "requantize": _requantize(builder, source, weights, bias, output, channels),
-    }
-    builder.step("depthwise_conv_2d", arguments, (builder.source(source),), builder.target(output))
+    window = _window(builder, source, output, weights.shape[1:3])
+    if weights.shape[1] > 16:
+        builder.fail("its kernel is higher than 16")
+    line = (output.shape[2] - 1) * window["stride_width"]
+    line += (window["kernel_width"] - 1) * window["dilation_width"] + 1
+    values = builder.constant(1).reshape(-1, channels)
+    requantize = _requantize(builder, source, weights, bias, output, channels)
+    arguments = window | {"multiplier": channels // source.shape[3], "line": line}
+    arguments |= forms.depthwise(values, requantize, window, arguments["multiplier"])
+    same = source.shape == output.shape and window["stride_height"] == window["stride_width"] == 1
+    in_place = (0,) if same and window["dilation_height"] == 1 else ()
+    scratch = max(line * weights.shape[1], 8 * line)
+    sources, target = (builder.source(source),), builder.target(output)
+    builder.step("depthwise_conv_2d", arguments, sources, target, scratch=scratch, in_place=in_place)
 
 
 def _fully_connected(builder):
@@ -165,15 +172,12 @@ def _fully_connected(builder):
     channels, depth = weights.shape[-2:]
     if source.size % depth or output.size != source.size // depth * channels:
         builder.fail(f"an input of {source.size} values does not fit weights of shape {weights.shape}")
-    arguments = {
-        "rows": source.size // depth,
-        "channels": channels,
-        "depth": depth,
-        "input_offset": -quantization(source)[1],
-        "weight_offset": -quantization(weights)[1],
-        "weights": blocks_of_four(builder.constant(1).reshape(channels, depth)),
-        "requantize": _requantize(builder, source, weights, bias, output, channels),
-    }
+    if quantization(weights)[1]:
+        builder.fail("its weights have a zero point other than 0")
+    values = builder.constant(1).reshape(channels, depth)
+    requantize = _requantize(builder, source, weights, bias, output, channels)
+    layout = forms.dot(values, requantize, quantization(source)[1], 4, builder.optimize)
+    arguments = {"rows": source.size // depth} | layout
     builder.step("fully_connected", arguments, (builder.source(source),), builder.target(output))
 
 

@@ -12,6 +12,23 @@ class Constant:
     values: np.ndarray
 
 
+class Forms:
+    """A field that differs between the forms of a kernel (see `firmware/kernels/forms.h`).
+
+    Attributes:
+        values: `{"dsp": .., "mve": .., "plain": ..}`; a form that is missing does not set the field.
+    """
+
+    def __init__(self, plain, **others):
+        self.values = {"dsp": others.get("dsp", plain), "mve": others.get("mve", plain), "plain": plain}
+        self.values = {form: value for form, value in self.values.items() if value is not None}
+
+    @classmethod
+    def only_dsp(cls, value) -> "Forms":
+        """A field that only the DSP form has; None leaves it at zero."""
+        return cls(None, dsp=value)
+
+
 @dataclasses.dataclass(frozen=True)
 class Buffer:
     """A tensor in the arena, or the model's input or output.
