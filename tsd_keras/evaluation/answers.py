@@ -23,7 +23,7 @@ class Answers:
     Attributes:
         outputs: `{model: {engine: {split: (n, outputs)}}}`.
         chosen: `{split: indices}` of the samples that were run on the engines.
-        parity: `{model: tflite.parity.Parity}` of LiteRT against TFLM on the test split.
+        parity: `{model: {engine: tflite.parity.Parity}}`: against TFLM on the test split.
         latency: `{model: {engine: milliseconds}}`: median of single inferences.
         corrupted: `{model: {engine: {corruption: [(n, outputs) for each severity]}}}`.
         corrupted_samples: Indices of the test samples that were corrupted.
@@ -133,7 +133,7 @@ def _engines(found, name, flatbuffer, data, as_input, corrupted, bar):
 
     found.latency[name], raw = {}, {}
     total = sum(len(one) for one in found.chosen.values())
-    reasons = {engine: engines.refusal(flatbuffer, engine) for engine in engines.available()}
+    reasons = {engine: engines.refusal(flatbuffer, engine) for engine in (*engines.available(), "c")}
     found.refused[name] = {engine: reason for engine, reason in reasons.items() if reason}
     names = [engine for engine, reason in reasons.items() if not reason]
     for engine in names:
@@ -148,8 +148,10 @@ def _engines(found, name, flatbuffer, data, as_input, corrupted, bar):
             outputs[split] = opened.output.dequantize(answers).reshape(len(answers), -1)
         found.outputs[name][engine] = outputs
         found.latency[name][engine] = _latency(opened, as_input(name, data.x_test[:1]))
-    if "tflm" in raw and "litert" in raw:
-        found.parity[name] = parity.compare(raw["tflm"], raw["litert"])
+    if "tflm" in raw:
+        found.parity[name] = {
+            engine: parity.compare(raw["tflm"], one) for engine, one in raw.items() if engine != "tflm"
+        }
     if name == "student" and names and corrupted:
         # LiteRT, the fastest engine, stands for the quantized student.
         engine = names[0]

@@ -34,8 +34,9 @@ def summarize(answers: Answers, flatbuffers: dict[str, bytes], data, seed: int) 
         for engine in ENGINES:
             outputs = answers.outputs[name].get(engine)
             row[engine] = outputs and _engine_row(outputs, engine, answers, data, kind[name], seed)
-        if name in answers.parity:
-            row["litert"] |= dataclasses.asdict(answers.parity[name])
+        for engine, parity in answers.parity.get(name, {}).items():
+            row[engine] |= dataclasses.asdict(parity)
+        row["outputs"] = kind[name]
         models[name] = row
     _ratios(models)
     result = {

@@ -20,13 +20,15 @@ def build(title: str, metrics: dict, csv: dict[str, str], data, about: dict) -> 
         metrics: The contents of `metrics.json`.
         csv: `{table: text}`.
         data: The data set, for pictures of samples.
-        about: What the run was made with: `config`, `versions`, `seed`, `sha256`.
+        about: What the run was made with: `config`, `versions`, `seed`, `sha256`, and
+            `try_it`, the panel.
     """
     parsed = {name: tables.parse(text) for name, text in csv.items()}
     parts = [
         f'<p class="verdict">{escape(sentence(metrics))}</p>',
         *_warnings(metrics),
         verdict_table(metrics),
+        about["try_it"],
         *(_section(section) for section in figures.sections(metrics, lambda name: parsed.get(name, []))),
         _boards(metrics),
         _tests(metrics),

@@ -1,0 +1,140 @@
+"""The report in a real browser: no requests, no errors, every figure with its text, the panel's answers."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+
+import numpy as np
+import pytest
+from finished_run import finished_run  # noqa: F401
+
+from tflite import engines
+from tsd_keras.report import svg
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def test_ticks_are_round_and_within():
+    assert svg.ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+    assert svg.ticks(3, 97) == [20, 40, 60, 80]
+    assert svg.ticks(5, 5) == [5]
+
+
+def test_the_page_needs_nothing_else_and_is_small(finished_run):  # noqa: F811
+    page = (finished_run / "report.html").read_text()
+    assert len(page.encode()) < 3_000_000
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert all(url.startswith(("data:", "evaluation/")) for url in loaded)
+    assert all((finished_run / url).is_file() for url in loaded if url.startswith("evaluation/"))
+    images = re.findall(r'<svg[^>]*role="img"[^>]*>', page)
+    assert len(images) >= 15 and all(re.search(r'aria-label="[^"]{20,}"', one) for one in images)
+    assert all('alt=""' not in one for one in re.findall(r"<img[^>]*>", page))
+    metrics = json.loads((finished_run / "metrics.json").read_text())
+    engine = "tflm" if metrics["models"]["student"]["tflm"] else "litert"
+    accuracy = f"{100 * metrics['models']['student'][engine]['accuracy']:.1f} %"
+    assert accuracy in page[page.index('class="verdict"') :][:600]
+    assert accuracy in (finished_run / "report.md").read_text()[:600]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    selenium = pytest.importorskip("selenium", reason="selenium is not installed")
+    if not CHROMIUM or not DRIVER:
+        pytest.skip(
+            "chromium and chromedriver are not installed (Debian: apt install chromium chromium-driver)"
+        )
+    from selenium import webdriver
+
+    assert selenium
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_page_load_timeout(120)
+    driver.set_script_timeout(120)
+    try:
+        yield driver
+    finally:
+        with contextlib.suppress(Exception):
+            driver.quit()
+
+
+def show(browser, path: pathlib.Path, width: int, scheme: str):
+    """Opens a page and gives the URLs that were asked for."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get_log("performance")
+    browser.get(path.as_uri())
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return [
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+
+
+def test_it_loads_without_errors_or_requests_and_fits_a_phone(browser, finished_run):  # noqa: F811
+    page, papers = finished_run / "report.html", {}
+    for width, scheme in ((1200, "light"), (390, "light"), (390, "dark")):
+        asked = show(browser, page, width, scheme)
+        assert all(url.startswith(("file:", "data:")) for url in asked), asked
+        assert browser.get_log("browser") == []
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        heights = (
+            "[...document.querySelectorAll('.card svg text')].map(t => t.getBoundingClientRect().height)"
+        )
+        small = browser.execute_script(f"return {heights}")
+        assert min(small) >= 7
+        papers[scheme] = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert papers["light"] != papers["dark"]
+    if folder := os.environ.get("TSD_SCREENSHOTS"):
+        browser.save_screenshot(str(pathlib.Path(folder) / "report.png"))
+
+
+def test_the_panel_answers_as_tflm(browser, finished_run):  # noqa: F811
+    if not shutil.which("clang") or not shutil.which("wasm-ld"):
+        pytest.skip("clang with wasm-ld is not installed (Debian: apt install clang lld)")
+    engine = engines.open_engine(finished_run / "student.tflite", "tflm")
+    show(browser, finished_run / "report.html", 1200, "light")
+    shape = engine.input.shape[1:]
+    goldens = np.random.default_rng(0).integers(-128, 128, (10, *shape)).astype("int8")
+    for golden, expected in zip(goldens, engine.run(goldens), strict=True):
+        found = browser.execute_async_script(
+            "const done = arguments[1]; window.tsdRun(Int8Array.from(arguments[0])).then(done)",
+            golden.ravel().tolist(),
+        )
+        assert found == expected.ravel().tolist()
+
+
+def test_a_drawing_is_answered(browser, finished_run):  # noqa: F811
+    if not shutil.which("clang") or not shutil.which("wasm-ld"):
+        pytest.skip("clang with wasm-ld is not installed (Debian: apt install clang lld)")
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    show(browser, finished_run / "report.html", 1200, "light")
+    canvas = browser.find_element(By.ID, "draw")
+    browser.execute_script("arguments[0].scrollIntoView()", canvas)
+    actions = ActionChains(browser).move_to_element_with_offset(canvas, 0, -80).click_and_hold()
+    actions.move_by_offset(0, 160).release().perform()
+    rows = WebDriverWait(browser, 60).until(lambda one: one.find_elements(By.CSS_SELECTOR, "#answers li"))
+    assert len(rows) == 3 and rows[0].text.endswith("%")
+    assert browser.get_log("browser") == []
