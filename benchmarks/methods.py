@@ -29,8 +29,6 @@ FIXED = {
     "feature_weight": 1.0,
     "taps": "[]",
 }
-WEIGHTS = ("hard_label_weight", "soft_label_weight", "feature_weight")
-BALANCED = {"balance": "auto"} | dict.fromkeys(WEIGHTS, "auto")
 KL = {"soft_labels": "{loss: kl, temperature: 4.0}"}
 
 
@@ -56,14 +54,13 @@ METHODS = {
     "KL + L2": _taps("l2"),
     "KL + normalized L2": _taps("l2_normalized"),
     "KL + attention transfer": _taps("attention_transfer", transformation="identity"),
-    # Small by nature; these weights bring an untrained student's values near those of KL.
-    "KL + similarity preserving": _taps("similarity_preserving", transformation="identity", weight=50),
-    "KL + PKT": _taps("pkt", transformation="identity", weight=500),
-    "KL + correlation": _taps("correlation", transformation="identity", weight=100),
+    "KL + similarity preserving": _taps("similarity_preserving", transformation="identity"),
+    "KL + PKT": _taps("pkt", transformation="identity"),
+    "KL + correlation": _taps("correlation", transformation="identity"),
     "KL + weights": _taps("l2", match="weights"),
-    "gradient shares": BALANCED | {"balance": "gradient_shares"},
-    "uncertainty": BALANCED | {"balance": "uncertainty"},
-    "default": BALANCED,
+    "gradient shares": {"balance": "gradient_shares"},
+    "uncertainty": {"balance": "uncertainty"},
+    "default": {},
 }
 
 
@@ -124,25 +121,49 @@ def run_one(options, method: str, seed: int) -> None:
     from tsd_keras import config, evaluation, stages, training
     from tsd_keras import pipeline as pipelines
 
-    settings = METHODS.get(method) or {}
-    overrides = [f"distillation.{key}={value}" for key, value in settings.items()]
-    loaded = config.load(options.config, [*options.set, f"seed={seed}", *overrides])
+    loaded = config.load(options.config, _overrides(options, method, seed))
     folder = _result(options, method, seed).parent
     pipeline = pipelines.Pipeline(loaded, stages.Stages(folder))
     if method == "teacher":
-        pipeline.train_teacher()
+        if loaded.teacher.path is None:
+            pipeline.train_teacher()
+        _record(pipeline, options)
         model = pipeline.model("teacher")
         x = pipeline.as_input("teacher", pipeline.data.x_test)
     else:
+        is_ours = METHODS[method] is not None
+        caches = pipeline.answers.caches() if is_ours else None
         training.reproducible(seed)
         model = pipeline.build_student()
         trained = _wrapped(method, pipeline, model)
         backup = folder / ".backup" / _result(options, method, seed).stem
-        training.fit(trained, pipeline.data, loaded.training, seed, backup, verbose=2)
+        sources = {"views": pipeline.answers.plan.views, "caches": caches}
+        training.fit(trained, pipeline.data, loaded.training, seed, backup, verbose=2, **sources)
         x = pipeline.data.x_test
     accuracy = evaluation.classification(pipeline.data.y_test, model.predict(x, verbose=0))["accuracy"]
     result = {"method": method, "seed": seed, "accuracy": accuracy, "config": loaded.resolved()}
+    result["views"] = pipeline.answers.plan.views
     files.write_json(_result(options, method, seed), result)
+
+
+def _overrides(options, method, seed) -> list[str]:
+    """The settings of one training. All of a seed's see as many views as were recorded for it."""
+    overrides = [f"distillation.{key}={value}" for key, value in (METHODS.get(method) or {}).items()]
+    if method != "teacher":
+        views = json.loads(_result(options, "teacher", seed).read_text())["views"]
+        overrides.append(f"teacher_cache.views={views}")
+    return [*options.set, f"seed={seed}", *overrides]
+
+
+def _record(pipeline, options) -> None:
+    """Keeps the teacher's answers for every method of the seed: the taps of all of them."""
+    from tsd_keras import config, training
+
+    taps = set()
+    for settings in METHODS.values():
+        overrides = [f"distillation.{key}={value}" for key, value in (settings or {}).items()]
+        taps |= set(training.teacher_taps(config.load(options.config, [*options.set, *overrides])))
+    pipeline.answers.caches(sorted(taps))
 
 
 def _wrapped(method, pipeline, student):
@@ -158,8 +179,7 @@ def _wrapped(method, pipeline, student):
         if preprocess is not None:
             teacher = keras.Sequential([keras.Input(student.input_shape[1:]), preprocess, teacher])
         return keras.distillation.Distiller(teacher, student, keras.distillation.LogitsDistillation())
-    steps = training.steps_per_epoch(len(pipeline.data.x_train), pipeline.config.training)
-    return training.distiller(pipeline.model("teacher"), student, pipeline.config, steps)
+    return training.distiller(pipeline.answers.teacher(), student, pipeline.config)
 
 
 def markdown(results: dict[str, list[dict]], options) -> str:

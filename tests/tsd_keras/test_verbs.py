@@ -107,6 +107,22 @@ def test_help_waits_for_no_library():
     assert "argparse" in loaded and not loaded & {"keras", "numpy", "tensorflow"}
 
 
+def test_importing_the_package_loads_little_beside_keras():
+    # Keras and its backend themselves load scikit-learn and TensorFlow's lite package; we add to neither.
+    code = (
+        "import sys, keras\n"
+        "before = set(sys.modules)\n"
+        "import tsd_keras\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert {"tsd_keras", "tflite"} <= loaded
+    assert not loaded & {"tensorflow", "tensorflow_model_optimization", "tf_keras", "sklearn", "scipy"}
+    assert not loaded & {"ai_edge_litert", "tflite_micro", "pydantic", "rich", "yaml", "flatbuffers"}
+
+
 def test_a_saved_distiller_loads_where_only_the_package_was_imported(tmp_path):
     from tsd_keras import Distiller, SoftLabels
 

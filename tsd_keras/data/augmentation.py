@@ -12,9 +12,10 @@ def shift(x: np.ndarray, top: np.ndarray, left: np.ndarray, pixels: int) -> np.n
         left: First column of the cut, likewise.
         pixels: Largest shift, less than the image's size.
     """
-    rows = _mirrored(top, x.shape[1], pixels)
-    columns = _mirrored(left, x.shape[2], pixels)
-    return x[np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]]
+    batch, height, width, channels = x.shape
+    rows = np.arange(batch)[:, None] * height + _mirrored(top, height, pixels)
+    index = rows[:, :, None] * width + _mirrored(left, width, pixels)[:, None, :]
+    return np.take(x.reshape(-1, channels), index.ravel(), axis=0).reshape(x.shape)
 
 
 def _mirrored(first, size, pixels):
@@ -25,7 +26,9 @@ def _mirrored(first, size, pixels):
 
 def flip(x: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
     """Mirrors the images `(batch, height, width, channels)` that `mirrored` `(batch,)` names."""
-    return np.where(mirrored[:, None, None, None], x[:, :, ::-1], x)
+    x = x.copy()
+    x[mirrored] = x[mirrored, :, ::-1]
+    return x
 
 
 def cutout(x: np.ndarray, row: np.ndarray, column: np.ndarray, pixels: int) -> np.ndarray:
