@@ -181,6 +181,6 @@ def test_the_verb_fine_tunes_and_names_what_is_wrong(teacher, halves, tmp_path, 
     for override, fault in [
         ("transfer.distill={}", "give one of fine_tune and distill"),
         ("transfer=null", "has no section transfer"),
-        ("gate={change: width}", "keeps its width"),
+        ("gate={change: width}", "give student.derive.width"),
     ]:
         assert run([*command, "--set", override]) == 2 and fault in capsys.readouterr().err

@@ -99,7 +99,8 @@ def test_faulty_arguments_are_named(section, fault, tmp_path):
 
 def test_a_config_without_models_has_the_small_and_the_large_resnet():
     loaded = config.Config()
-    assert loaded.resolved()["student"] == {"model": "resnet", "widths": [8, 16, 32], "blocks": 1}
+    student = {"model": "resnet", "widths": [8, 16, 32], "blocks": 1, "derive": None}
+    assert loaded.resolved()["student"] == student
     assert loaded.teacher.widths == [32, 64, 128]
 
 

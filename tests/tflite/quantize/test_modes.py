@@ -146,7 +146,7 @@ def test_what_is_quantized_already_is_refused(flat):
 
 def test_raw_bytes_for_a_model_of_0_to_1_are_detected(model):
     input_scale.check(model, SAMPLES)
-    with pytest.raises(UserError, match="'stem_norm' sees values spread 1.. times as wide"):
+    with pytest.raises(UserError, match="'stem_norm' sees values spread [12].. times as wide"):
         convert.convert(model, "int8", SAMPLES * 255)
     with pytest.raises(UserError, match="times as narrow"):
         convert.convert(model, "int8", SAMPLES / 255)
