@@ -54,9 +54,10 @@ METHODS = {
     "KL + L2": _taps("l2"),
     "KL + normalized L2": _taps("l2_normalized"),
     "KL + attention transfer": _taps("attention_transfer", transformation="identity"),
-    "KL + similarity preserving": _taps("similarity_preserving", transformation="identity"),
-    "KL + PKT": _taps("pkt", transformation="identity"),
-    "KL + correlation": _taps("correlation", transformation="identity"),
+    # Small by nature; these weights bring an untrained student's values near those of KL.
+    "KL + similarity preserving": _taps("similarity_preserving", transformation="identity", weight=50),
+    "KL + PKT": _taps("pkt", transformation="identity", weight=500),
+    "KL + correlation": _taps("correlation", transformation="identity", weight=100),
     "KL + weights": _taps("l2", match="weights"),
     "gradient shares": {"balance": "gradient_shares"},
     "uncertainty": {"balance": "uncertainty"},

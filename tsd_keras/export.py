@@ -220,7 +220,7 @@ def write(
     firmware, plain_c = None, None
     if micro and engine != "tflm":
         plain_c = _plain_c(
-            data, read, name, (inputs, outputs[reference.name]), reference, layers, facts, engine
+            data, read, name, (inputs, outputs[reference.name]), reference.name, layers, facts, engine
         )
     if micro and engine != "c":
         arena = footprint.arena(data)
