@@ -29,6 +29,8 @@ FIXED = {
     "feature_weight": 1.0,
     "taps": "[]",
 }
+WEIGHTS = ("hard_label_weight", "soft_label_weight", "feature_weight")
+BALANCED = {"balance": "auto"} | dict.fromkeys(WEIGHTS, "auto")
 KL = {"soft_labels": "{loss: kl, temperature: 4.0}"}
 
 
@@ -59,9 +61,9 @@ METHODS = {
     "KL + PKT": _taps("pkt", transformation="identity", weight=500),
     "KL + correlation": _taps("correlation", transformation="identity", weight=100),
     "KL + weights": _taps("l2", match="weights"),
-    "gradient shares": {"balance": "gradient_shares"},
-    "uncertainty": {"balance": "uncertainty"},
-    "default": {},
+    "gradient shares": BALANCED | {"balance": "gradient_shares"},
+    "uncertainty": BALANCED | {"balance": "uncertainty"},
+    "default": BALANCED,
 }
 
 
@@ -99,13 +101,16 @@ def _result(options, method, seed) -> pathlib.Path:
 
 
 def _launch(options, method, seed):
-    """One training in a process of its own, on one core, unless its result stands."""
+    """One training in a process of its own, on one core, unless its result stands.
+
+    The teacher's job runs anyway: it records what these methods need and is not recorded yet.
+    """
     result = _result(options, method, seed)
-    if result.exists():
+    if result.exists() and method != "teacher":
         return
     result.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "benchmarks.methods", "--config", options.config]
-    command += ["--workdir", options.workdir, "--one", method, str(seed)]
+    command += ["--workdir", options.workdir, "--one", method, str(seed), "--methods", *options.methods]
     command += [word for value in options.set for word in ("--set", value)]
     one_core = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     with open(result.with_suffix(".log"), "w") as log:
@@ -126,7 +131,7 @@ def run_one(options, method: str, seed: int) -> None:
     folder = _result(options, method, seed).parent
     pipeline = pipelines.Pipeline(loaded, stages.Stages(folder))
     if method == "teacher":
-        if loaded.teacher.path is None:
+        if loaded.teacher.path is None and not (folder / "teacher.keras").exists():
             pipeline.train_teacher()
         _record(pipeline, options)
         model = pipeline.model("teacher")
@@ -157,13 +162,18 @@ def _overrides(options, method, seed) -> list[str]:
 
 
 def _record(pipeline, options) -> None:
-    """Keeps the teacher's answers for every method of the seed: the taps of all of them."""
-    from tsd_keras import config, training
+    """Keeps the teacher's answers for all methods of the seed: the taps of any of them."""
+    from tsd_keras import config, teacher_answers
 
-    taps = set()
-    for settings in METHODS.values():
-        overrides = [f"distillation.{key}={value}" for key, value in (settings or {}).items()]
-        taps |= set(training.teacher_taps(config.load(options.config, [*options.set, *overrides])))
+    teacher, folder, taps = pipeline.model("teacher"), pipeline.workdir, set()
+    for method in options.methods:
+        settings = METHODS[method] or {}
+        overrides = [f"distillation.{key}={value}" for key, value in settings.items()]
+        loaded = config.load(options.config, [*options.set, *overrides])
+        answers = teacher_answers.TeacherAnswers(
+            loaded, pipeline.data, folder, lambda: teacher, pipeline.build_student
+        )
+        taps |= set(answers.teacher_taps)
     pipeline.answers.caches(sorted(taps))
 
 
@@ -180,7 +190,8 @@ def _wrapped(method, pipeline, student):
         if preprocess is not None:
             teacher = keras.Sequential([keras.Input(student.input_shape[1:]), preprocess, teacher])
         return keras.distillation.Distiller(teacher, student, keras.distillation.LogitsDistillation())
-    return training.distiller(pipeline.answers.teacher(), student, pipeline.config)
+    steps = training.steps_per_epoch(len(pipeline.data.x_train), pipeline.config.training)
+    return training.distiller(pipeline.answers.teacher(), student, pipeline.answers.config, steps)
 
 
 def markdown(results: dict[str, list[dict]], options) -> str:

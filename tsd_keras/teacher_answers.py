@@ -22,9 +22,8 @@ class Plan:
     """What is kept.
 
     Attributes:
-        views: Views that take turns, for every training of the run; 0 when every epoch has a new one
-            and the teacher stays live.
-        nbytes: Size of the record.
+        views: Views that take turns, for every training of the run; 0 when every epoch has a new one.
+        nbytes: Size of the record; 0 when the teacher stays live.
         statement: The same in words.
     """
 
@@ -115,7 +114,7 @@ class TeacherAnswers:
         return self._config.model_copy(update={"distillation": named})
 
     @property
-    def _teacher_taps(self) -> list[str]:
+    def teacher_taps(self) -> list[str]:
         """Paths of the teacher's activations that the taps need."""
         taps = self.config.distillation.taps
         return list(dict.fromkeys(tap.teacher for tap in taps if tap.match == "features"))
@@ -127,9 +126,10 @@ class TeacherAnswers:
         if config.teacher_cache.views == 0:
             return plan(config.teacher_cache, config.training.epochs, True, 0, 0, 0)
         if any(tap.match == "weights" for tap in config.distillation.taps):
-            return Plan(0, 0, "the teacher stays live: taps compare its weights")
+            views = 0 if config.teacher_cache.views == "auto" else config.teacher_cache.views
+            return Plan(views, 0, "the teacher stays live: taps compare its weights")
         try:
-            tapped = taps.TappedModel(self._load_teacher(), self._teacher_taps, role="teacher")
+            tapped = taps.TappedModel(self._load_teacher(), self.teacher_taps, role="teacher")
         except ValueError as error:
             raise UserError(f"distillation.taps: {error}") from error
         return plan(
@@ -143,7 +143,7 @@ class TeacherAnswers:
 
     def teacher(self):
         """What a Distiller takes for its teacher: the model, or the record of it."""
-        return self.caches()[0].teacher if self.plan.views else self._load_teacher()
+        return self.caches()[0].teacher if self.plan.nbytes else self._load_teacher()
 
     def caches(self, paths=None) -> tuple[TeacherCache, TeacherCache] | None:
         """Records of the training views and of the validation split; `None` where the teacher is live.
@@ -151,8 +151,8 @@ class TeacherAnswers:
         Args:
             paths: Layers to keep, if not those of the config's taps.
         """
-        if self.plan.views and self._caches is None:
-            paths = self._teacher_taps if paths is None else paths
+        if self.plan.nbytes and self._caches is None:
+            paths = self.teacher_taps if paths is None else paths
             try:
                 self._caches = self._filled(paths)
             except StaleCache as error:

@@ -4,7 +4,7 @@ import pytest
 
 from tflite.errors import UserError
 from tsd_keras import config
-from tsd_keras.teacher_answers import plan
+from tsd_keras.teacher_answers import TeacherAnswers, plan
 
 
 def decided(samples=1132, epochs=60, are_random=True, logits=40, features=0, **section):
@@ -35,3 +35,12 @@ def test_what_is_asked_for_is_done():
     with pytest.raises(UserError, match="teacher_cache.views is 8.*features: auto"):
         plan(config.TeacherCache(views=8, features=False), 60, True, 100, 40, 1000)
     assert plan(config.TeacherCache(views=8, features=False), 60, True, 100, 40, 0).views == 8
+
+
+def test_taps_on_weights_keep_the_teacher_live_on_the_views_asked_for():
+    taps = [{"teacher": "a", "student": "b", "match": "weights"}]
+    for views, expected in (("auto", 0), (8, 8)):
+        settings = config.Config(distillation={"taps": taps}, teacher_cache={"views": views})
+        answers = TeacherAnswers(settings, None, None, lambda: "the model", None)
+        assert answers.plan.views == expected and answers.caches() is None
+        assert answers.teacher() == "the model"
