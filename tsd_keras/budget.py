@@ -12,7 +12,8 @@ _STEPS = 64  # shares are searched in steps of 1/64
 def share_for(channels: Channels, groups: list[Group], scores: np.ndarray, target: dict[str, int]) -> float:
     """The smallest share of the groups' channels without which the int8 model keeps its target.
 
-    Sizes hang on the number of channels, not on their weights: it can be asked before training.
+    It can be asked before training: what is measured has random weights. Those of a fresh model would not
+    do, for the converter folds biases of zero away, and with them the names of their tensors.
 
     Args:
         channels: The channels of a model.
@@ -27,7 +28,7 @@ def share_for(channels: Channels, groups: list[Group], scores: np.ndarray, targe
 
     def excess(step) -> dict[str, int]:
         kept = strongest(channels, scores, 1 - step / _STEPS, groups)
-        found = cost(narrow(channels, kept), target)
+        found = cost(_as_if_trained(narrow(channels, kept)), target)
         return {key: value for key, value in found.items() if value > target[key]}
 
     if not excess(0):
@@ -63,6 +64,15 @@ def cost(model, wanted=COSTS) -> dict[str, int]:
         "macs": lambda: footprint.macs(graph.read(data)),
     }
     return {name: measures[name]() for name in wanted}
+
+
+def _as_if_trained(model):
+    """The model with random weights of both signs: nothing is left for the converter to fold away."""
+    rng = np.random.default_rng(0)
+    for variable in model.weights:
+        noise = rng.normal(size=variable.shape)
+        variable.assign(0.1 + np.abs(noise) if "variance" in variable.name else noise)
+    return model
 
 
 def _check(target):

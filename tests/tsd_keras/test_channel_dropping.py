@@ -109,6 +109,14 @@ def test_a_target_is_reached_with_the_smallest_share():
     assert slimmed.get_layer("stage1_dense").units == 20 and 0 < dropping.share < 0.5
 
 
+def test_a_bound_on_bytes_holds_after_training():
+    keras.utils.set_random_seed(0)
+    model = models.build("resnet", input_shape=(8, 8, 1), classes=3, widths=[32])
+    bound = budget.cost(model, ["flash_bytes"])["flash_bytes"] // 2
+    trained(model, ChannelDropping(target={"flash_bytes": bound}), epochs=1)
+    assert 0.8 * bound < budget.cost(slim(model), ["flash_bytes"])["flash_bytes"] <= bound
+
+
 @pytest.mark.parametrize(
     "arguments, fault",
     [
