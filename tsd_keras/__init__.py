@@ -19,6 +19,7 @@ if sys.argv[:1] != ["-m"]:
         SoftLabels,
         StandardizedSoftLabels,
     )
+    from tsd_keras.noise import StudentNoise
     from tsd_keras.taps import Tap
     from tsd_keras.teacher import RecordedTeacher
     from tsd_keras.teacher_cache import TeacherCache
@@ -35,6 +36,7 @@ __all__ = [
     "RecordedTeacher",
     "SoftLabels",
     "StandardizedSoftLabels",
+    "StudentNoise",
     "Tap",
     "TeacherCache",
     "WeightKernel",

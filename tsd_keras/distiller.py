@@ -1,16 +1,17 @@
 """The Distiller: a Keras model whose training step teaches a student with a teacher."""
 
-import re
 import threading
-from collections import Counter
 
 import keras
 from keras import ops
 
 from tsd_keras import balance as balances
+from tsd_keras import labels
+from tsd_keras.compatibility import check_models
+from tsd_keras.noise import StudentNoise
 from tsd_keras.taps import Tap, TappedModel
 from tsd_keras.teacher import RecordedTeacher, connected, without_answers
-from tsd_keras.terms import Batch, LabelTerm, Term, reduced, unscaled
+from tsd_keras.terms import Batch, LabelTerm, make_terms, reduced, unscaled
 
 
 @keras.saving.register_keras_serializable("tsd_keras")
@@ -56,6 +57,7 @@ class Distiller(keras.Model):
         teacher_preprocess: Callable or Keras layer that turns the batch the student sees into the
             one the teacher wants, for example `keras.layers.Rescaling(255.0)` or
             `keras.layers.Resizing(224, 224)`.
+        student_noise: A `StudentNoise`, or `None`.
         teacher_dtype: `"bfloat16"` has the teacher compute in bfloat16; `None` as it was made.
         **kwargs: Passed to `keras.Model`.
 
@@ -96,6 +98,7 @@ class Distiller(keras.Model):
         feature_weight=None,
         balance="auto",
         teacher_preprocess=None,
+        student_noise=None,
         teacher_dtype=None,
         **kwargs,
     ):
@@ -112,14 +115,19 @@ class Distiller(keras.Model):
         self.soft_label_weight = soft_label_weight
         self.feature_weight = feature_weight
         self.teacher_preprocess = teacher_preprocess
+        self.student_noise = StudentNoise() if student_noise is None else student_noise
+        self.student_noise.connect(lambda: self._steps)
         self.teacher_dtype = teacher_dtype
         self.distillation_losses = _as_list(distillation_losses)
         own_weights = balances.own_weights(distillation_loss_weights, self.distillation_losses)
         self.distillation_loss_weights = own_weights
-        self._terms = tuple(self._make_terms())
+        self._terms = make_terms(self.distillation_losses)
         label_term = LabelTerm(lambda: self._compile_loss, self._group_weights["hard"] != 0.0)
         self._weighed = (label_term, *self._terms)
         self._trackers = [term.tracker for term in self._terms]
+        softened = [term for term in self._terms if term.temperature is not None]
+        self.temperatures = [term.temperature for term in softened]
+        self._temperature_trackers = [term.temperature_tracker for term in softened]
         self._connect_balance()
         self.student_loss_tracker = label_term.tracker
         self.distillation_loss_tracker = keras.metrics.Mean(name="distillation_loss")
@@ -134,19 +142,6 @@ class Distiller(keras.Model):
             self.build(None)
 
     # -- set-up ------------------------------------------------------------------------------
-
-    def _make_terms(self):
-        names = Counter()
-        for loss in self.distillation_losses:
-            if not isinstance(loss, keras.distillation.DistillationLoss):
-                raise ValueError(
-                    f"distillation_losses holds {loss!r}; every entry must be a SoftLabels, a Tap or "
-                    "another keras.distillation.DistillationLoss."
-                )
-            name = getattr(loss, "name", None) or _snake_case(type(loss).__name__)
-            names[name] += 1
-            name = name if names[name] == 1 else f"{name}_{names[name]}"
-            yield Term(loss, name)
 
     def _connect_balance(self):
         """Hands the terms to the balance: the labels' loss, then the others in their order."""
@@ -181,8 +176,15 @@ class Distiller(keras.Model):
         if isinstance(self.student, keras.Sequential) and not self.student.built:
             self.student.build(without_answers(input_shape))
         paths = [term.student_path for term in self._terms if term.student_path]
-        self._tapped_student = TappedModel(self.student, list(dict.fromkeys(paths)), role="student")
-        self._check_models()
+        noise = self.student_noise.on_tap if self.student_noise.taps_deviation else None
+        self._tapped_student = TappedModel(self.student, list(dict.fromkeys(paths)), "student", noise)
+        compares_outputs = any(not (_is_tap(term.loss) or term.student_path) for term in self._terms)
+        check_models(
+            self._frozen.model,
+            self.student,
+            same_inputs=self.teacher_preprocess is None,
+            same_outputs=compares_outputs,
+        )
         self._connect_taps()
         self.built = True
 
@@ -190,25 +192,6 @@ class Distiller(keras.Model):
         for loss in self.distillation_losses:
             if _is_tap(loss):
                 loss.connect(self._frozen, self._tapped_student)
-
-    def _check_models(self):
-        teacher = self._frozen.model
-        if self.teacher_preprocess is None:
-            _check_same(
-                getattr(teacher, "inputs", None),
-                getattr(self.student, "inputs", None),
-                "inputs",
-                "Give teacher_preprocess=, for example keras.layers.Resizing(height, width), which turns "
-                "the student's batch into the teacher's",
-            )
-        if any(not (_is_tap(term.loss) or term.teacher_path or term.student_path) for term in self._terms):
-            _check_same(
-                getattr(teacher, "outputs", None),
-                getattr(self.student, "outputs", None),
-                "outputs",
-                "Losses on outputs compare class by class; give both models the same classes, or use "
-                "taps only",
-            )
 
     # -- the teacher ---------------------------------------------------------------------------
 
@@ -247,6 +230,8 @@ class Distiller(keras.Model):
     def call(self, inputs, training=None):
         """The student's output."""
         inputs = without_answers(inputs)
+        if training:
+            inputs = self.student_noise.on_input(inputs)
         self._last.result = self._tapped_student(inputs, training=training)
         return self._last.result.output
 
@@ -280,8 +265,8 @@ class Distiller(keras.Model):
             total = total + reduced(ops.reshape(penalty, (1,)))
         for extra in self.losses:
             total = total + reduced(ops.cast(extra, "float32"))
+        self._weighed[0].track(values[0], data)
         for tracker, value in (
-            (self.student_loss_tracker, values[0]),
             (self.distillation_loss_tracker, soft),
             (self.total_loss_tracker, total),
             *zip(self._trackers, values[1:], strict=True),
@@ -291,6 +276,8 @@ class Distiller(keras.Model):
             tracker.update_state(weight, sample_weight=batch)
         if training:
             self._steps.assign_add(1)
+            for term in self._terms:
+                term.observe(data)
         return total
 
     def _student_pass(self, x, y_pred, training):
@@ -314,9 +301,9 @@ class Distiller(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates the compiled metrics, where there are labels, and returns all logs."""
-        if y is None:
-            return self.get_metrics_result()
-        return super().compute_metrics(x, y, y_pred, sample_weight)
+        if y is not None and self._compile_metrics is not None:
+            labels.update_metrics(self._compile_metrics, y, y_pred, sample_weight)
+        return self.get_metrics_result()
 
     def get_metrics_result(self):
         """`{name: value}` of all metrics; compiled ones that never saw a label are left out."""
@@ -343,6 +330,7 @@ class Distiller(keras.Model):
             "feature_weight": serialize(self.feature_weight),
             "balance": serialize(self.balance),
             "teacher_preprocess": serialize(self.teacher_preprocess),
+            "student_noise": serialize(self.student_noise),
             "teacher_dtype": self.teacher_dtype,
         }
 
@@ -353,7 +341,7 @@ class Distiller(keras.Model):
         config = dict(config)
         deserialize = keras.saving.deserialize_keras_object
         weights = ("student_loss_weight", "soft_label_weight", "feature_weight", "balance")
-        for key in ("teacher", "student", "teacher_preprocess", *weights):
+        for key in ("teacher", "student", "teacher_preprocess", "student_noise", *weights):
             config[key] = deserialize(config[key])
         config["distillation_losses"] = [deserialize(loss) for loss in config["distillation_losses"]]
         distiller = cls(**config)
@@ -365,10 +353,6 @@ def _is_tap(loss):
     return isinstance(loss, Tap)
 
 
-def _snake_case(name):
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
 def _as_list(losses):
     if losses is None or losses == [] or losses == ():
         raise ValueError(
@@ -376,21 +360,6 @@ def _as_list(losses):
             "[SoftLabels(temperature=4.0)]."
         )
     return list(losses) if isinstance(losses, (list, tuple)) else [losses]
-
-
-def _check_same(teacher_tensors, student_tensors, what, fix):
-    """Compares shapes where both models know theirs (subclassed models do not)."""
-    if not teacher_tensors or not student_tensors:
-        return
-    shapes = [tuple(t.shape) for t in teacher_tensors], [tuple(t.shape) for t in student_tensors]
-    if len(shapes[0]) == len(shapes[1]) and all(
-        len(a) == len(b) and all(m is None or n is None or m == n for m, n in zip(a, b, strict=True))
-        for a, b in zip(*shapes, strict=True)
-    ):
-        return
-    raise ValueError(
-        f"Teacher and student differ in their {what}: teacher {shapes[0]}, student {shapes[1]}. {fix}."
-    )
 
 
 def _same_tensors(first, second):

@@ -38,9 +38,15 @@ class ModelGraph:
             outputs before a closing softmax or sigmoid.
         layers: `{path: output}` of every layer and nested model.
         nodes: A `Node` for every call, each after those it depends on; nested models are opened.
+
+    Args:
+        model: A model that has a graph.
+        disturbances: `{path: function of a tensor}`: what happens in training to the layer's output
+            before anything else sees it.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, disturbances=None):
+        self._disturbances = disturbances or {}
         self.layers: dict = {}
         self.nodes: list[Node] = []
         self._sources: dict = {}  # id of a tensor -> (operation, arguments) that gave it
@@ -68,6 +74,8 @@ class ModelGraph:
                 self.nodes.append(Node(path, operation, given, keras.tree.flatten(outputs)))
                 for tensor in self.nodes[-1].outputs:
                     self._sources[id(tensor)] = operation, args
+            if path in self._disturbances:
+                outputs = self._disturbed(self._disturbances[path], outputs)
             self.layers.setdefault(path, outputs)
             return outputs
 
@@ -76,6 +84,12 @@ class ModelGraph:
         # Keras has no public way to run a functional model's graph with another call; this one is
         # what its own `clone_model` uses.
         return model._run_through_graph(inputs, operation_fn=lambda layer: partial(call, layer))
+
+    def _disturbed(self, disturbance, tensor):
+        disturbed = InTraining(disturbance, tensor.dtype)(tensor)
+        if id(tensor) in self._sources:
+            self._sources[id(disturbed)] = self._sources[id(tensor)]
+        return disturbed
 
     def _before_activation(self, tensor):
         operation, args = self._sources.get(id(tensor), (None, ()))
@@ -100,6 +114,21 @@ class ModelGraph:
         for operation, inbound, outbound in self._node_counts.values():
             del operation._inbound_nodes[inbound:]
             del operation._outbound_nodes[outbound:]
+
+
+class InTraining(keras.layers.Layer):
+    """A function of a tensor in training, nothing otherwise: a step in a model's graph."""
+
+    def __init__(self, function, dtype):
+        super().__init__(dtype=dtype)
+        self._function = function
+        self.built = True
+
+    def call(self, inputs, training=None):
+        return self._function(inputs) if training else inputs
+
+    def compute_output_spec(self, inputs, training=None):
+        return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
 
 class _Preactivation(keras.layers.Layer):

@@ -192,12 +192,14 @@ class TappedModel:
             is taken as logits and nothing can be tapped.
         paths: Paths of the layers to tap, as in `Tap`.
         role: `"teacher"` or `"student"`, for messages and as a prefix of paths.
+        disturbance: What happens in training to the tapped activations: maps a tensor to one. The rest
+            of the model computes from the result.
 
     Raises:
         ValueError: If a path names no layer (the nearest names are given), or the model has no graph.
     """
 
-    def __init__(self, model: keras.Model, paths=(), role: str = "model"):
+    def __init__(self, model: keras.Model, paths=(), role: str = "model", disturbance=None):
         self.model = model
         self._role = role
         self._graph = None
@@ -212,6 +214,10 @@ class TappedModel:
                 )
             return
         graph = ModelGraph(model)
+        if disturbance is not None:
+            names = {self._find(path, graph.layers) for path in paths}
+            graph.forget()
+            graph = ModelGraph(model, {name: disturbance for name in names})
         self._operations = {node.path: node.operation for node in graph.nodes}
         tensors = [graph.layers[self._find(path, graph.layers)] for path in paths]
         self.shapes = {path: tensor.shape for path, tensor in zip(paths, tensors, strict=True)}

@@ -1,5 +1,7 @@
 """The terms of the loss, as the training step adds them up."""
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -7,6 +9,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from tsd_keras import labels
 from tsd_keras.balance import Probe
 from tsd_keras.losses import DistillationTerm
 from tsd_keras.taps import Pass, Tap, unwrap
@@ -62,6 +65,11 @@ class Batch(NamedTuple):
         return self._replace(student=self.student._replace(taps=taps))
 
     @property
+    def known_labels(self) -> labels.Known:
+        """The labels that are there."""
+        return labels.known(self.labels, self.student.output, self.sample_weight)
+
+    @property
     def one_weight_per_sample(self):
         """Weights `(batch,)` for terms on the whole sample: the mean over outputs and time steps."""
         weights = [weight for weight in keras.tree.flatten(self.sample_weight) if weight is not None]
@@ -103,7 +111,15 @@ class LabelTerm:
                 'compile(loss="sparse_categorical_crossentropy"), or student_loss_weight=0 to learn from '
                 "the teacher alone."
             )
-        return ops.cast(loss(batch.labels, batch.student.output, batch.sample_weight), "float32")
+        known = batch.known_labels
+        return ops.cast(loss(known.labels, batch.student.output, known.weights), "float32")
+
+    def track(self, value, batch: Batch) -> None:
+        """Logs the value as a mean over the labels that are there."""
+        samples = ops.cast(ops.shape(keras.tree.flatten(batch.student.output)[0])[0], "float32")
+        share = None if batch.labels is None else batch.known_labels.share
+        share = 1.0 if share is None else share
+        self.tracker.update_state(ops.divide_no_nan(unscaled(value), share), sample_weight=samples * share)
 
     def probe(self, batch: Batch) -> Probe | None:
         """The loss as a function of the student's logits."""
@@ -139,6 +155,9 @@ class Term:
         else:
             self.teacher_path = getattr(loss, "teacher_layer_name", None)
             self.student_path = getattr(loss, "student_layer_name", None)
+        self.temperature = getattr(loss, "automatic_temperature", None)
+        if self.temperature is not None:
+            self.temperature_tracker = keras.metrics.Mean(name=f"{name}_temperature")
         is_feature = isinstance(loss, Tap) or self.teacher_path is not None
         self.group = "features" if is_feature else "soft"
 
@@ -161,6 +180,13 @@ class Term:
             return Probe(lambda z: unscaled(self.value(batch.with_logits(z))), batch.student.logits, True)
         place = batch.student.taps[path]
         return Probe(lambda at: unscaled(self.value(batch.with_tap(path, at))), place, False)
+
+    def observe(self, batch: Batch) -> None:
+        """Lets a temperature that finds itself look at the teacher's answers, and logs it."""
+        if self.temperature is None or batch.teacher is None:
+            return
+        self.temperature_tracker.update_state(self.temperature.value)
+        self.loss.observe(batch.teacher.logits)
 
     def _values(self, batch, sample_weight):
         """Values of shape `(batch,)` (a scalar from a loss that knows no samples), and weights."""
@@ -192,3 +218,22 @@ class Term:
                 "subclass tsd_keras.losses.DistillationTerm and write per_sample()."
             )
         return value
+
+
+def make_terms(losses) -> tuple[Term, ...]:
+    """A term for every entry of `distillation_losses`, each with a name of its own."""
+    names, terms = Counter(), []
+    for loss in losses:
+        if not isinstance(loss, keras.distillation.DistillationLoss):
+            raise ValueError(
+                f"distillation_losses holds {loss!r}; every entry must be a SoftLabels, a Tap or "
+                "another keras.distillation.DistillationLoss."
+            )
+        name = getattr(loss, "name", None) or _snake_case(type(loss).__name__)
+        names[name] += 1
+        terms.append(Term(loss, name if names[name] == 1 else f"{name}_{names[name]}"))
+    return tuple(terms)
+
+
+def _snake_case(name):
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -14,6 +14,7 @@ from tsd_keras.data.batches import Batches
 from tsd_keras.data.views import Views
 from tsd_keras.distiller import Distiller
 from tsd_keras.losses import SOFT_LABEL_LOSSES
+from tsd_keras.noise import StudentNoise
 from tsd_keras.taps import KERNELS, Tap
 from tsd_keras.teacher import RecordedTeacher
 
@@ -112,6 +113,12 @@ def distiller(
             soft_label_weight=_weight(section.soft_label_weight, steps_per_epoch),
             feature_weight=_weight(section.feature_weight, steps_per_epoch),
             balance=_balance(section),
+            student_noise=StudentNoise(
+                section.student_noise.input,
+                section.student_noise.taps,
+                _weight(section.student_noise.schedule, steps_per_epoch),
+                config.seed,
+            ),
             teacher_preprocess=preprocessing(config),
         )
     except ValueError as error:
@@ -147,7 +154,7 @@ def _balance(section: configs.Distillation):
 
 
 def _weight(value, steps_per_epoch):
-    """A weight as the Distiller takes it: schedules count steps, not epochs."""
+    """A weight, or a factor on noise, as it is in Python: schedules count steps, not epochs."""
     if not isinstance(value, configs.Schedule):
         return value
     if value.schedule == "steps":

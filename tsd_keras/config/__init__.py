@@ -2,7 +2,13 @@
 
 from tsd_keras.config.data import Data
 from tsd_keras.config.deployment import Convert, Firmware, Quantize
-from tsd_keras.config.distillation import Distillation, GradientShares, SoftLabelsSection, TapSection
+from tsd_keras.config.distillation import (
+    Distillation,
+    GradientShares,
+    SoftLabelsSection,
+    StudentNoise,
+    TapSection,
+)
 from tsd_keras.config.experiment import Config
 from tsd_keras.config.models import Derive, Preprocess, Student, Teacher
 from tsd_keras.config.teacher_cache import TeacherCache
@@ -27,6 +33,7 @@ __all__ = [
     "Schedule",
     "SoftLabelsSection",
     "Student",
+    "StudentNoise",
     "TapSection",
     "Teacher",
     "TeacherCache",

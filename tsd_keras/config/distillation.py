@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from tsd_keras.config.section import Count, NotNegative, Positive, Section
-from tsd_keras.config.weight import weight_of
+from tsd_keras.config.weight import Schedule, number_or_auto, weight_of
 
 # The settings that each loss on outputs has.
 SOFT_LABEL_SETTINGS = {
@@ -23,7 +23,9 @@ class SoftLabelsSection(Section):
     loss: Literal["kl", "standardized", "decoupled", "correlation", "l2"] = Field(
         "kl", description="how outputs are compared"
     )
-    temperature: Positive | None = Field(None, description="softening of both answers: 4, of z-scores 2")
+    temperature: number_or_auto() | None = Field(
+        None, description="softening of both answers: 4, of z-scores 2; or auto"
+    )
     kind: Literal["softmax", "sigmoid"] | None = Field(None, description="of kl: how outputs are read")
     class_bias: list[float] | None = Field(None, description="of kl: added to both models' logits")
     target_weight: Positive | None = Field(None, description="of decoupled: the right class's part")
@@ -119,6 +121,16 @@ class GradientShares(Section):
     features: NotNegative = Field(0.2, description="all taps together")
 
 
+class StudentNoise(Section):
+    """Gaussian noise on the student in training."""
+
+    input: NotNegative = Field(0.0, description="standard deviation on the input, in its unit")
+    taps: NotNegative = Field(
+        0.0, description="standard deviation on tapped layers, of their root mean square"
+    )
+    schedule: Schedule | None = Field(None, description="factor on both, epoch by epoch")
+
+
 class Distillation(Section):
     """hard_label_weight * H + soft_label_weight * soft labels + feature_weight * taps."""
 
@@ -133,6 +145,7 @@ class Distillation(Section):
     taps: Annotated[list[TapSection], BeforeValidator(_written_out)] = Field(
         [], description="pairs of layers; auto pairs the ends of the resolution stages"
     )
+    student_noise: StudentNoise = StudentNoise()
     channel_dropping: ChannelDroppingSection | None = Field(None, description="makes the student narrower")
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from tsd_keras.config.section import Count, NotNegative, Section
+from tsd_keras.config.section import Count, NotNegative, Positive, Section
 
 
 class Schedule(Section):
@@ -33,6 +33,14 @@ class Schedule(Section):
         if self.at_epochs and sorted(set(self.at_epochs)) != self.at_epochs:
             raise ValueError("at_epochs must rise")
         return self
+
+
+def number_or_auto():
+    """The type of a positive number that may be found during training."""
+    return Annotated[
+        Annotated[Positive, Tag("<number>")] | Annotated[Literal["auto"], Tag("<word>")],
+        Discriminator(_kind),
+    ]
 
 
 def _kind(value) -> str:
