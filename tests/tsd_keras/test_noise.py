@@ -82,7 +82,7 @@ def test_teacher_evaluation_and_saved_student_are_clean(tmp_path):
     noisy.student.save(tmp_path / "s.keras")
     alone = keras.models.load_model(tmp_path / "s.keras")
     np.testing.assert_allclose(alone.predict(x, verbose=0), noisy.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
-    assert [layer.name for layer in alone.layers] == [layer.name for layer in clean.student.layers]
+    assert [type(layer) for layer in alone.layers] == [type(layer) for layer in clean.student.layers]
 
 
 def test_the_same_seed_gives_the_same_training_and_settings_are_saved(tmp_path):
