@@ -189,7 +189,9 @@ def _wrapped(method, pipeline, student):
         teacher, preprocess = pipeline.model("teacher"), training.preprocessing(pipeline.config)
         if preprocess is not None:
             teacher = keras.Sequential([keras.Input(student.input_shape[1:]), preprocess, teacher])
-        return keras.distillation.Distiller(teacher, student, keras.distillation.LogitsDistillation())
+        theirs = keras.distillation.Distiller(teacher, student, keras.distillation.LogitsDistillation())
+        theirs(pipeline.data.x_train[:1])  # builds it, as BackupAndRestore wants
+        return theirs
     steps = training.steps_per_epoch(len(pipeline.data.x_train), pipeline.config.training)
     return training.distiller(pipeline.answers.teacher(), student, pipeline.answers.config, steps)
 

@@ -1,6 +1,7 @@
 """What the verbs share: one clear line for a fault, a traceback only for those who ask."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -16,7 +17,8 @@ def run(parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], No
     """
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     options = parser.parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not options.debug:
+        _hush_tensorflow()
     try:
         main(options)
     except KeyboardInterrupt:
@@ -32,6 +34,15 @@ def run(parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], No
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _hush_tensorflow():
+    """What TensorFlow logs is about its own inside (a fault reaches the user as an exception anyway).
+
+    The warnings of its Python side count how often functions are traced, over all of a run's models.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def start_keras() -> None:
