@@ -27,23 +27,22 @@ FIXED = {
     "hard_label_weight": 0.1,
     "soft_label_weight": 0.9,
     "feature_weight": 1.0,
-    "taps": "[]",
+    "taps": [],
 }
-WEIGHTS = ("hard_label_weight", "soft_label_weight", "feature_weight")
-BALANCED = {"balance": "auto"} | dict.fromkeys(WEIGHTS, "auto")
-KL = {"soft_labels": "{loss: kl, temperature: 4.0}"}
+KL = {"soft_labels": {"loss": "kl", "temperature": 4.0}}
+BALANCED = KL | {"taps": [{"loss": "l2_normalized"}]}
 
 
-def _soft(loss: str, temperature: float | str = 4.0) -> dict:
-    return FIXED | {"soft_labels": f"{{loss: {loss}, temperature: {temperature}}}"}
+def _soft(loss: str, temperature: float | str | None = 4.0) -> dict:
+    return FIXED | {"soft_labels": {"loss": loss, "temperature": temperature}}
 
 
 def _taps(loss: str, **settings) -> dict:
-    entry = ", ".join(f"{key}: {value}" for key, value in {"loss": loss, **settings}.items())
-    return FIXED | KL | {"taps": f"[{{{entry}}}]"}
+    return FIXED | KL | {"taps": [{"loss": loss, **settings}]}
 
 
-# Name -> settings of the config's `distillation` section; `None` for what is no Distiller of ours.
+# Name -> the config's `distillation` section; `None` for what is no Distiller of ours.
+# Taps without layers pair the ends of the stages. The config's own settings play no part.
 METHODS = {
     "baseline": None,
     "keras.distillation": None,
@@ -52,7 +51,7 @@ METHODS = {
     "KL of z-scores (T=2)": _soft("standardized", 2.0),
     "DKD (T=4)": _soft("decoupled"),
     "DIST (T=4)": _soft("correlation"),
-    "L2 of logits": FIXED | {"soft_labels": "{loss: l2}"},
+    "L2 of logits": _soft("l2", None),
     "KL + L2": _taps("l2"),
     "KL + normalized L2": _taps("l2_normalized"),
     "KL + attention transfer": _taps("attention_transfer", transformation="identity"),
@@ -63,7 +62,7 @@ METHODS = {
     "KL + weights": _taps("l2", match="weights"),
     "gradient shares": BALANCED | {"balance": "gradient_shares"},
     "uncertainty": BALANCED | {"balance": "uncertainty"},
-    "default": BALANCED,
+    "default": {},
 }
 
 
@@ -154,11 +153,15 @@ def run_one(options, method: str, seed: int) -> None:
 
 def _overrides(options, method, seed) -> list[str]:
     """The settings of one training. All of a seed's see as many views as were recorded for it."""
-    overrides = [f"distillation.{key}={value}" for key, value in (METHODS.get(method) or {}).items()]
+    overrides = [_section(method)] if method in METHODS else []
     if method != "teacher":
         views = json.loads(_result(options, "teacher", seed).read_text())["views"]
         overrides.append(f"teacher_cache.views={views}")
     return [*options.set, f"seed={seed}", *overrides]
+
+
+def _section(method) -> str:
+    return f"distillation={json.dumps(METHODS[method] or {})}"
 
 
 def _record(pipeline, options) -> None:
@@ -167,9 +170,7 @@ def _record(pipeline, options) -> None:
 
     teacher, folder, taps = pipeline.model("teacher"), pipeline.workdir, set()
     for method in options.methods:
-        settings = METHODS[method] or {}
-        overrides = [f"distillation.{key}={value}" for key, value in settings.items()]
-        loaded = config.load(options.config, [*options.set, *overrides])
+        loaded = config.load(options.config, [*options.set, _section(method)])
         answers = teacher_answers.TeacherAnswers(
             loaded, pipeline.data, folder, lambda: teacher, pipeline.build_student
         )

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 
-BATCH, SAMPLES, CLASSES = 64, 256, 10
+BATCH, SAMPLES, CLASSES = 64, 1024, 10
 STUDENT_TAPS = ("stage2_out", "stage3_out")
 TEACHERS = {
     "ResNet-20": {"widths": [16, 32, 64], "blocks": 3},
