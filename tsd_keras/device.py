@@ -5,8 +5,11 @@ import contextlib
 import pathlib
 import sys
 
+from tflite import emulator
 from tflite.errors import UserError
 from tsd_keras import command_line
+
+_EMULATED_SECONDS = 60.0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,21 +22,25 @@ def parser() -> argparse.ArgumentParser:
     actions.add_parser("list", help="ports, and the models that answer on them")
     selftest = actions.add_parser("selftest", help="run the golden inputs on the board")
     evaluate = actions.add_parser("evaluate", help="stream a data set through the board")
+    emulate = actions.add_parser("emulate", help="build for an emulated board and evaluate there")
     for one in (selftest, evaluate):
         one.add_argument("--port", required=True, help="/dev/ttyACM0, COM3, or socket://host:port")
         one.add_argument("--baud", type=int, default=115200)
         one.add_argument("--timeout", type=float, default=2.0, help="seconds to wait for an answer")
-    evaluate.add_argument("--run", help="folder of a distill run: its student and its test split")
-    evaluate.add_argument("--model", help=".tflite file that was flashed, instead of --run")
-    evaluate.add_argument("--data", help=".npz with x and y (or x_test and y_test), instead of --run")
-    evaluate.add_argument("--limit", type=int, help="only the first samples")
-    evaluate.add_argument("--out", help="JSON file to write; default: device.json in the run's folder")
+    for one in (evaluate, emulate):
+        one.add_argument("--run", help="folder of a distill run: its student and its test split")
+        one.add_argument("--model", help=".tflite file that was exported, instead of --run")
+        one.add_argument("--data", help=".npz with x and y (or x_test and y_test), instead of --run")
+        one.add_argument("--limit", type=int, help="only the first samples")
+        one.add_argument("--out", help="JSON file to write; default: device.json in the run's folder")
+    emulate.add_argument("--board", choices=emulator.MACHINES, default="mega2560")
     return arguments
 
 
 def main(options: argparse.Namespace) -> None:
     """Runs the verb."""
-    {"list": _list, "selftest": _selftest, "evaluate": _evaluate}[options.action](options)
+    actions = {"list": _list, "selftest": _selftest, "evaluate": _evaluate, "emulate": _emulate}
+    actions[options.action](options)
 
 
 @contextlib.contextmanager
@@ -100,17 +107,38 @@ def _selftest(options):
 
 
 def _evaluate(options):
+    command_line.start_keras()
     from tsd_keras import device_evaluation
 
     model, inputs, labels, out = _given(options)
     with open_board(options.port, options.baud, options.timeout) as board:
         report = device_evaluation.evaluate(board, model, inputs, labels, out)
+    _print(report, out)
+
+
+def _emulate(options):
+    command_line.start_keras()
+    from tsd_keras import device_evaluation
+
+    model, inputs, labels, out = _given(options, f"device_{options.board}.json")
+    exported = pathlib.Path(options.run) / "export" if options.run else pathlib.Path(options.model).parent
+    # An emulated chip may be slower than the real one, and its serial line knows no noise.
+    with (
+        emulator.serial_port(options.board, exported / "firmware") as port,
+        open_board(port, timeout=_EMULATED_SECONDS) as board,
+    ):
+        title = emulator.MACHINES[options.board].title
+        report = device_evaluation.evaluate(board, model, inputs, labels, out, title)
+    _print(report, out)
+
+
+def _print(report, out):
     for key, value in report.lines():
         print(f"{key:20}{value}")
     print(f"wrote {out}")
 
 
-def _given(options):
+def _given(options, report="device.json"):
     """The flatbuffer, inputs, labels (or `None`) and the file to write."""
     import numpy as np
 
@@ -121,7 +149,7 @@ def _given(options):
 
         run = pathlib.Path(options.run)
         model, inputs, labels = device_evaluation.from_run(run)
-        out = pathlib.Path(options.out or run / "device.json")
+        out = pathlib.Path(options.out or run / report)
     else:
         if options.data is None:
             raise UserError(
@@ -135,7 +163,7 @@ def _given(options):
             for name in ("y", "y_test", "y_train"):
                 if labels is None and hasattr(found, "files") and name in found.files:
                     labels = np.ravel(found[name])
-        out = pathlib.Path(options.out or "device.json")
+        out = pathlib.Path(options.out or report)
     limit = options.limit or len(inputs)
     return model, inputs[:limit], None if labels is None else labels[:limit], out
 

@@ -27,7 +27,9 @@ class DeviceReport:
         differing_predictions: Samples whose largest output differs; `None` for models that give one value.
         accuracy: Share of right predictions, `None` without labels.
         reference_accuracy: The reference's on the same samples.
-        latency_microseconds: Minimum, median and maximum of one inference, measured on the board.
+        emulator: The emulated board in words, `None` for a real one.
+        latency_microseconds: Minimum, median and maximum of one inference, measured on the board; `None`
+            where it has no clock.
         arena_bytes, arena_used_bytes, free_bytes: The board's memory; `None` where it does not know.
         line: Bytes in each direction, damaged frames on either side, requests that were repeated.
     """
@@ -41,7 +43,8 @@ class DeviceReport:
     differing_predictions: int | None
     accuracy: float | None
     reference_accuracy: float | None
-    latency_microseconds: dict[str, float]
+    emulator: str | None
+    latency_microseconds: dict[str, float] | None
     arena_bytes: int | None
     arena_used_bytes: int | None
     free_bytes: int | None
@@ -50,12 +53,15 @@ class DeviceReport:
     def lines(self) -> Iterator[tuple[str, str]]:
         """What a person reads of it."""
         yield "model", f"{self.model} ({self.fingerprint})"
+        if self.emulator is not None:
+            yield "emulated", self.emulator
         yield "samples", f"{self.samples:,}"
         yield "equal output bytes", f"{self.equal_bytes:,} of {self.bytes:,} ({self.reference})"
         if self.accuracy is not None:
             yield "accuracy", f"{100 * self.accuracy:.2f} % (reference {100 * self.reference_accuracy:.2f} %)"
-        low, middle, high = (self.latency_microseconds[key] for key in ("minimum", "median", "maximum"))
-        yield "latency", f"{low:,} / {middle:,} / {high:,} microseconds (minimum / median / maximum)"
+        if self.latency_microseconds is not None:
+            low, middle, high = (self.latency_microseconds[key] for key in ("minimum", "median", "maximum"))
+            yield "latency", f"{low:,} / {middle:,} / {high:,} microseconds (minimum / median / maximum)"
         for key in ("arena_bytes", "arena_used_bytes", "free_bytes"):
             if (value := getattr(self, key)) is not None:
                 yield key.replace("_", " "), f"{value:,}"
@@ -77,7 +83,12 @@ def from_run(run: pathlib.Path) -> tuple[bytes, np.ndarray, np.ndarray]:
 
 
 def evaluate(
-    board: Board, model: bytes, inputs: np.ndarray, labels: np.ndarray | None, out: pathlib.Path
+    board: Board,
+    model: bytes,
+    inputs: np.ndarray,
+    labels: np.ndarray | None,
+    out: pathlib.Path,
+    emulator: str | None = None,
 ) -> DeviceReport:
     """Streams samples through a board and writes a report.
 
@@ -89,6 +100,7 @@ def evaluate(
         inputs: `(n, ...)`, real values or the input's own integers.
         labels: Class numbers `(n,)`, or `None`.
         out: JSON file to write.
+        emulator: What emulates the board, in words; `None` for a real one.
 
     Raises:
         UserError: If the board holds another model, or refuses or loses the samples for good.
@@ -100,7 +112,7 @@ def evaluate(
     identity = _checked_identity(board, model, raw.shape[1])
     outputs, elapsed = _stream(board, identity, raw, out.with_suffix(".partial.npz"))
     expected = engine.run(raw.reshape(-1, *engine.input.shape[1:])).reshape(len(raw), -1)
-    report = _report(board, identity, reference, outputs, expected, elapsed, labels)
+    report = _report(board, identity, reference, outputs, expected, elapsed, labels, emulator)
     files.write_json(out, {"schema": 1} | dataclasses.asdict(report))
     out.with_suffix(".partial.npz").unlink(missing_ok=True)
     return report
@@ -143,7 +155,7 @@ def _stream(board, identity, raw, partial):
     return outputs, elapsed
 
 
-def _report(board, identity, reference, outputs, expected, elapsed, labels):
+def _report(board, identity, reference, outputs, expected, elapsed, labels, emulator):
     statistics = board.statistics()
     answers, right_answers = outputs.argmax(1), expected.argmax(1)
     return DeviceReport(
@@ -156,11 +168,8 @@ def _report(board, identity, reference, outputs, expected, elapsed, labels):
         differing_predictions=int((answers != right_answers).sum()) if outputs.shape[1] > 1 else None,
         accuracy=None if labels is None else float((answers == labels).mean()),
         reference_accuracy=None if labels is None else float((right_answers == labels).mean()),
-        latency_microseconds={
-            "minimum": int(elapsed.min()),
-            "median": float(np.median(elapsed)),
-            "maximum": int(elapsed.max()),
-        },
+        emulator=emulator,
+        latency_microseconds=_latency(elapsed),
         arena_bytes=statistics.arena_bytes,
         arena_used_bytes=statistics.arena_used_bytes,
         free_bytes=statistics.free_bytes,
@@ -172,3 +181,14 @@ def _report(board, identity, reference, outputs, expected, elapsed, labels):
             "repeated_requests": board.repeated_requests,
         },
     )
+
+
+def _latency(elapsed: np.ndarray) -> dict[str, float] | None:
+    """The least, the middle and the greatest of some times; `None` from a board without a clock."""
+    if not elapsed.any():
+        return None
+    return {
+        "minimum": int(elapsed.min()),
+        "median": float(np.median(elapsed)),
+        "maximum": int(elapsed.max()),
+    }

@@ -1,15 +1,14 @@
 """Emulated chips: how each is compiled for and run; what is missing is said, not hidden."""
 
-import contextlib
 import dataclasses
 import os
 import pathlib
-import shutil
-import signal
 import subprocess
 import time
 
 import pytest
+
+from tflite import emulator
 
 SECONDS = 120  # for one run; an emulator that hangs is killed
 PICOLIBC = ("--specs=picolibc.specs", "--oslib=semihost", "--crt0=hosted")
@@ -53,8 +52,7 @@ BOARDS = {
 
 def need(*tools: str) -> None:
     """Skips the test where a tool is missing, and says how to get it."""
-    missing = [tool for tool in tools if shutil.which(tool) is None]
-    if missing:
+    if missing := emulator.missing(*tools):
         pytest.skip(f"not installed: {', '.join(missing)}; make boards-setup installs Debian's packages")
 
 
@@ -74,28 +72,9 @@ def build(
 def run(board: Board, program: pathlib.Path, more: tuple[str, ...] = ()) -> tuple[int, str]:
     """Runs a program on the emulator: exit code of its `main`, and what it printed."""
     command = [board.emulator, "-display", "none", "-monitor", "none", "-serial", "none", *more]
-    with started([*command, *board.machine, str(program)]) as process:
+    with emulator.process([*command, *board.machine, str(program)]) as process:
         output, _ = process.communicate(timeout=SECONDS)
         return process.returncode, output.decode(errors="replace")
-
-
-@contextlib.contextmanager
-def started(command: list):
-    """A process in a group of its own, which is killed whole whatever happens."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
 
 
 def lines_until(process, words: tuple[str, ...], seconds: float = SECONDS) -> list[str]:

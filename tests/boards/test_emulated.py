@@ -1,21 +1,17 @@
 """Generated C on emulated chips: the self-test's golden outputs, which TFLM gave, on every one of them."""
 
-import pathlib
-import shutil
-
 import board
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from tflite import compiled, convert, engines
+from tflite import compiled, convert, emulator, engines
 from tflite import graph as graph_module
 from tflite.aot import emit, projects
 
 pytestmark = pytest.mark.skipif(compiled.compiler() is None, reason="no C compiler is installed")
 
-_SHARE = pathlib.Path("/usr/share")
 _MAIN = """
 #include "net.h"
 static int32_t arena[(TSD_NET_ARENA_BYTES + 3) / 4];
@@ -55,6 +51,16 @@ def write(folder, data, goldens):
     (folder / "main.c").write_text(_MAIN)
 
 
+def write_library(libraries, data, goldens):
+    graph = graph_module.read(data)
+    files = projects.files(emit.generate(graph, "net", goldens), graph, "net", data, "1.0.0", "https://x.org")
+    for path, contents in files.items():
+        if path.startswith("arduino/"):
+            target = libraries / path.removeprefix("arduino/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(contents)
+
+
 @pytest.mark.parametrize("name", board.BOARDS)
 def test_the_self_test_passes_on(name, data, goldens, tmp_path):
     target = board.BOARDS[name]
@@ -78,37 +84,14 @@ def test_a_wrong_byte_is_noticed_on_the_chip(data, goldens, tmp_path):
 def test_a_sketch_is_built_for_the_mega_and_run(example, data, goldens, tmp_path):
     """The Arduino library as exported, built by Arduino's builder; the self-test runs in simavr."""
     board.need("arduino-builder", "avr-gcc", "simavr", "stdbuf")
-    graph = graph_module.read(data)
-    files = projects.files(emit.generate(graph, "net", goldens), graph, "net", data, "1.0.0", "https://x.org")
-    for path, contents in files.items():
-        if path.startswith("arduino/"):
-            target = tmp_path / "libraries" / path.removeprefix("arduino/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(contents)
+    write_library(tmp_path / "libraries", data, goldens)
     sketch = tmp_path / "libraries" / "TSD_NetC" / "examples" / example / f"{example}.ino"
-    program = _arduino(tmp_path, sketch)
+    (tmp_path / "build").mkdir()
+    fqbn = emulator.MACHINES["mega2560"].fqbn
+    program = emulator.build_sketch(sketch, tmp_path / "libraries", fqbn, tmp_path / "build")
     if example != "SelfTest":
         return
     command = ["stdbuf", "-oL", "simavr", "-m", "atmega2560", "-f", "16000000", program]
-    with board.started(command) as process:
+    with emulator.process(command) as process:
         lines = board.lines_until(process, ("PASS", "FAIL"))
     assert any("PASS" in line for line in lines), lines
-
-
-def _arduino(folder, sketch) -> pathlib.Path:
-    build = folder / "build"
-    build.mkdir()
-    command = ["arduino-builder", "-compile", "-hardware", _SHARE / "arduino/hardware"]
-    command += [
-        "-hardware",
-        _SHARE / "arduino-builder",
-        "-tools",
-        pathlib.Path(shutil.which("avr-gcc")).parent,
-    ]
-    command += ["-libraries", folder / "libraries", "-fqbn", "arduino:avr:mega:cpu=atmega2560"]
-    command += ["-ide-version", "10819", "-prefs=compiler.cpp.extra_flags=-DDECIMAL_DIG=__DECIMAL_DIG__"]
-    with board.started([*command, "-build-path", build, sketch]) as process:
-        output, _ = process.communicate(timeout=300)
-    program = build / f"{sketch.name}.elf"
-    assert process.returncode == 0 and program.exists(), output.decode(errors="replace")
-    return program

@@ -4,21 +4,17 @@ The only tool chain tried here is AVR's, which has no TFLM. With its architectur
 it takes the way of any other board, and a library around the stand-in plays Chirale_TensorFLowLite.
 """
 
-import pathlib
 import shutil
-import subprocess
 
 import pytest
 from sample_firmware import sample
 from toolchain import HERE
 
-from tflite import package
-
-_SHARE = pathlib.Path("/usr/share")
-_BUILDER = shutil.which("arduino-builder")
+from tflite import emulator, package
+from tflite.errors import UserError
 
 pytestmark = pytest.mark.skipif(
-    _BUILDER is None or not shutil.which("avr-gcc"),
+    bool(emulator.missing("arduino-builder", "avr-gcc")),
     reason="arduino-builder with the AVR core is not installed",
 )
 
@@ -45,33 +41,24 @@ def install_stand_in(libraries):
 def build(libraries, example, flags=""):
     build_path = libraries.parent / "build"
     build_path.mkdir()
-    command = [_BUILDER, "-compile"]
-    command += ["-hardware", _SHARE / "arduino/hardware", "-hardware", _SHARE / "arduino-builder"]
-    command += ["-tools", pathlib.Path(shutil.which("avr-gcc")).parent, "-libraries", libraries]
-    command += ["-fqbn", "arduino:avr:mega:cpu=atmega2560", "-ide-version", "10819"]
-    command += [f"-prefs=compiler.cpp.extra_flags=-DDECIMAL_DIG=__DECIMAL_DIG__ {flags}"]
-    command += ["-build-path", build_path]
     sketch = libraries / "TSD_WakeWordV2" / "examples" / example / f"{example}.ino"
-    result = subprocess.run([*command, sketch], capture_output=True, text=True)
-    return result, build_path / f"{example}.ino.hex"
+    return emulator.build_sketch(sketch, libraries, emulator.MACHINES["mega2560"].fqbn, build_path, flags)
 
 
 def test_avr_boards_are_told_that_they_are_too_small(libraries):
-    result, program = build(libraries, "SelfTest")
-    assert result.returncode != 0 and not program.exists()
-    assert "This board cannot run TensorFlow Lite Micro" in result.stderr
+    with pytest.raises(UserError, match="This board cannot run TensorFlow Lite Micro"):
+        build(libraries, "SelfTest")
 
 
 def test_a_missing_library_is_named(libraries):
-    result, program = build(libraries, "SelfTest", "-UARDUINO_ARCH_AVR")
-    assert result.returncode != 0 and not program.exists()
-    assert "Install the library Chirale_TensorFLowLite with the Library Manager" in result.stderr
+    with pytest.raises(
+        UserError, match="Install the library Chirale_TensorFLowLite with the Library Manager"
+    ):
+        build(libraries, "SelfTest", "-UARDUINO_ARCH_AVR")
 
 
 @pytest.mark.parametrize("example", ["SelfTest", "Classify"])
 def test_an_installed_library_is_found(libraries, example):
     """The check for TFLM's headers must not keep Arduino from finding the library."""
     install_stand_in(libraries)
-    result, program = build(libraries, example, "-UARDUINO_ARCH_AVR")
-    assert result.returncode == 0, result.stderr
-    assert program.stat().st_size > 0
+    assert build(libraries, example, "-UARDUINO_ARCH_AVR").stat().st_size > 0

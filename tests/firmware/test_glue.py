@@ -277,7 +277,11 @@ def test_nothing_is_allocated_on_the_heap(src, tmp_path):
 def test_firmware_is_formatted():
     clang_format = compiler("clang-format")
     root = HERE.parents[1]
-    code = [*(root / "firmware" / "tsd").glob("*.h"), *(HERE / "arduino").glob("*")]
+    code = [
+        *(root / "firmware" / "tsd").glob("*.h"),
+        *(root / "firmware" / "emulator").glob("*.c"),
+        *(HERE / "arduino").glob("*"),
+    ]
     code += (HERE / "tflm").rglob("*.h")
     result = run([clang_format, "--dry-run", "-Werror", *code], root)
     assert result.returncode == 0, result.stderr
