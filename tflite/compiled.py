@@ -43,7 +43,9 @@ class CompiledModel:
         self._graph = graph
         self._source = emit.generate(graph, "model", trace=trace)
         code = self._source.code
-        self._library = ctypes.CDLL(str(_library((_TRACE if trace else "") + code, self._source.header)))
+        self._library = ctypes.CDLL(
+            str(shared_library((_TRACE if trace else "") + code, self._source.header))
+        )
         self._arena = np.zeros(self._source.arena_bytes // 4 + 1, "int32")
         self._run = self._library.tsd_model_run
         self._run.argtypes, self._run.restype = [ctypes.c_void_p] * 3, None
@@ -72,8 +74,12 @@ class CompiledModel:
         return found
 
 
-def _library(code: str, header: str) -> pathlib.Path:
-    """The shared library of a source text, from the cache or compiled into it."""
+def shared_library(code: str, header: str) -> pathlib.Path:
+    """The shared library of a source text that may include `model.h`, from the cache or compiled into it.
+
+    Raises:
+        UserError: If there is no C compiler, or it refuses the code.
+    """
     cc = compiler()
     if cc is None:
         raise UserError("No C compiler is installed: install cc (gcc or clang), or set CC.")

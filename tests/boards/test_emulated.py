@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tflite import compiled, convert, emulator, engines
+from tflite import chips, compiled, convert, emulator, engines
 from tflite import graph as graph_module
 from tflite.aot import emit, projects
 
@@ -61,23 +61,23 @@ def write_library(libraries, data, goldens):
             target.write_bytes(contents)
 
 
-@pytest.mark.parametrize("name", board.BOARDS)
+@pytest.mark.parametrize("name", chips.CHIPS)
 def test_the_self_test_passes_on(name, data, goldens, tmp_path):
-    target = board.BOARDS[name]
-    board.need(target.compiler, target.emulator)
+    target = chips.CHIPS[name]
+    board.need(*target.tools)
     write(tmp_path, data, goldens)
-    status, output = board.run(target, board.build(target, tmp_path, ["net.c", "main.c"]))
+    status, output = chips.run(target, chips.build(target, tmp_path, ["net.c", "main.c"]))
     assert status == 0, output
 
 
 def test_a_wrong_byte_is_noticed_on_the_chip(data, goldens, tmp_path):
-    target = board.BOARDS["cortex-m3"]
-    board.need(target.compiler, target.emulator)
+    target = chips.CHIPS["cortex-m3"]
+    board.need(*target.tools)
     wrong = goldens[1].copy()
     wrong[2, 5] += 1
     wrong[4, 0] += 1
     write(tmp_path, data, (goldens[0], wrong))
-    assert board.run(target, board.build(target, tmp_path, ["net.c", "main.c"]))[0] == 2
+    assert chips.run(target, chips.build(target, tmp_path, ["net.c", "main.c"]))[0] == 2
 
 
 @pytest.mark.parametrize("example", ["SelfTest", "Predict", "Evaluate"])

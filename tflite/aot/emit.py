@@ -25,7 +25,8 @@ class Source:
         stem: The model's name as a part of C identifiers; the files are `<stem>.c` and `<stem>.h`.
         code, header: Their texts.
         arena_bytes: Bytes of the arena, input and output included.
-        constant_bytes: Bytes of weights, tables and other constants in flash.
+        constant_bytes: Bytes of weights, tables and other constants in flash, in the plain form.
+        weight_bytes: `{"plain": .., "dsp": .., "mve": ..}`: bytes of weights and biases in each form.
         plan: Where each buffer stands.
         program: What was compiled.
         values: What the `@NAMES@` of further templates stand for.
@@ -36,6 +37,7 @@ class Source:
     header: str
     arena_bytes: int
     constant_bytes: int
+    weight_bytes: dict[str, int]
     plan: Plan
     program: Program
     values: dict[str, str]
@@ -82,7 +84,17 @@ def generate(
         values["SELFTEST"] = _fill("selftest.c", values)
         values["SELFTEST_DECLARATION"] = _fill("selftest.h", values)
     code, header = _fill("model.c", values), _fill("model.h", values)
-    return Source(values["STEM"], code, header, plan.nbytes, constants.nbytes, plan, program, values)
+    return Source(
+        values["STEM"],
+        code,
+        header,
+        plan.nbytes,
+        constants.nbytes,
+        {form: constants.weight_bytes(form) for form in _FORMS},
+        plan,
+        program,
+        values,
+    )
 
 
 class _Constants:
@@ -108,6 +120,11 @@ class _Constants:
         """Bytes of the constants of the plain form."""
         pairs = zip(self._constants, self._forms, strict=True)
         return sum(constant.values.nbytes for constant, forms in pairs if "plain" in forms)
+
+    def weight_bytes(self, form: str) -> int:
+        """Bytes of weights and biases in a form."""
+        pairs = zip(self._constants, self._forms, strict=True)
+        return sum(constant.weight_bytes for constant, forms in pairs if form in forms)
 
     def text(self) -> str:
         rows = []

@@ -11,7 +11,7 @@ def blocks_of_four(weights: np.ndarray) -> Constant:
     """Weights (channels, depth): four channels interleaved, the rest one after the other."""
     whole = len(weights) // 4 * 4
     blocks = weights[:whole].reshape(-1, 4, weights.shape[1]).transpose(0, 2, 1)
-    return Constant(np.concatenate([blocks.ravel(), weights[whole:].ravel()]))
+    return Constant(np.concatenate([blocks.ravel(), weights[whole:].ravel()]), weights.size)
 
 
 def dot(weights: np.ndarray, requantize: dict, zero_point: int, per_group: int, optimize: str) -> dict:
@@ -31,9 +31,9 @@ def dot(weights: np.ndarray, requantize: dict, zero_point: int, per_group: int, 
     wide = weights.astype("int64")
     bias = requantize["bias"].values.astype("int64") - zero_point * wide.sum(1)
     bias = (bias + 2**31) % 2**32 - 2**31  # accumulators wrap
-    found = requantize | {"bias": Constant(bias.astype("int32"))}
+    found = requantize | {"bias": Constant(bias.astype("int32"), 4 * len(bias))}
     stream, packed = _stream(wide, bias, requantize, per_group, optimize)
-    blocks, rows = blocks_of_four(weights), Constant(weights.ravel())
+    blocks, rows = blocks_of_four(weights), Constant(weights.ravel(), weights.size)
     if stream is None:
         plain, used = Forms(blocks, mve=rows), found
     else:
@@ -45,8 +45,8 @@ def dot(weights: np.ndarray, requantize: dict, zero_point: int, per_group: int, 
             "channels": weights.shape[0],
             "requantize": used,
         },
-        "stream": Forms.only_dsp(None if stream is None else Constant(stream)),
-        "words": Forms.only_dsp(0 if stream is None else len(stream)),
+        "stream": Forms.only_dsp(stream),
+        "words": Forms.only_dsp(0 if stream is None else len(stream.values)),
         "packed": Forms.only_dsp(int(packed)),
     }
 
@@ -62,9 +62,9 @@ def depthwise(weights: np.ndarray, requantize: dict, window: dict, multiplier: i
     wide = weights.astype("int64")
     bias = requantize["bias"].values.astype("int64") - window["zero_point"] * wide.sum(0)
     bias = (bias + 2**31) % 2**32 - 2**31
-    found = requantize | {"bias": Constant(bias.astype("int32"))}
+    found = requantize | {"bias": Constant(bias.astype("int32"), 4 * len(bias))}
     sums = np.abs(wide).sum(0) * 255 + np.abs(bias)
-    plain = {"weights": Constant(weights.ravel()), "requantize": found}
+    plain = {"weights": Constant(weights.ravel(), weights.size), "requantize": found}
     kernel = window["kernel_height"], window["kernel_width"]
     dilated = max(window["dilation_height"], window["dilation_width"]) > 1
     if kernel != (3, 3) or dilated or multiplier > 1 or not _simple(requantize, sums, weights.shape[1]):
@@ -73,7 +73,7 @@ def depthwise(weights: np.ndarray, requantize: dict, window: dict, multiplier: i
     words = [(a[0, j] & 0xFFFF) | ((a[1, j] & 0xFFFF) << 16) for j in range(3)]
     words += [(a[2, 0] & 0xFFFF) | ((a[2, 1] & 0xFFFF) << 16), a[2, 2]]
     stream = np.stack([*words, 2 * bias, *_constants(requantize, weights.shape[1])], 1).ravel()
-    pairs = Constant(((stream + 2**31) % 2**32 - 2**31).astype("int32"))
+    pairs = Constant(((stream + 2**31) % 2**32 - 2**31).astype("int32"), weights.size + 4 * len(bias))
     return _without_dsp(plain) | {"pairs": Forms.only_dsp(pairs)}
 
 
@@ -111,7 +111,7 @@ def _simple(requantize: dict, sums: np.ndarray, channels: int) -> bool:
 
 
 def _stream(weights, bias, requantize, per_group: int, optimize: str):
-    """The DSP form's stream of words, and whether its weights are packed; None where it does not fit."""
+    """The DSP form's stream, and whether its weights are packed; None where it does not fit."""
     channels, depth = weights.shape
     sums = np.abs(weights).sum(1) * 255 + np.abs(bias)
     whole = channels % per_group == 0 and (per_group == 2 or depth % 4 == 0)
@@ -138,7 +138,8 @@ def _stream(weights, bias, requantize, per_group: int, optimize: str):
     tail = np.stack(_constants(requantize, channels), 1).reshape(channels // per_group, -1)
     parts = [bias.reshape(-1, per_group), body.reshape(channels // per_group, -1), tail]
     stream = np.concatenate(parts, 1).ravel()
-    return ((stream + 2**31) % 2**32 - 2**31).astype("int32"), packed
+    weight_bytes = weights.size * (1 if packed else 2) + 4 * channels
+    return Constant(((stream + 2**31) % 2**32 - 2**31).astype("int32"), weight_bytes), packed
 
 
 def _halfwords(values: np.ndarray) -> np.ndarray:

@@ -67,7 +67,7 @@ def _requantize(builder, source, weights, bias, output, channels: int) -> dict:
         builder.fail(f"its bias is {len(values)} values of {values.dtype}, not {channels} of int32")
     minimum, maximum = clamp(builder, output)
     return {
-        "bias": Constant(values),
+        "bias": Constant(values, 4 * channels),
         "multipliers": Constant(multipliers.astype("int32")),
         "shifts": Constant(shifts.astype("int8")),
         "step": int(len(multipliers) > 1),
@@ -198,7 +198,8 @@ def _transpose_conv(builder):
     arguments |= dict(zip(names, extents, strict=True))
     arguments |= {"stride_height": strides[0], "stride_width": strides[1]}
     arguments |= {"pad_top": pads[0], "pad_left": pads[1], "input_offset": -quantization(source)[1]}
-    arguments |= {"weights": Constant(builder.constant(1).ravel()), "requantize": requantize}
+    weights = builder.constant(1).ravel()
+    arguments |= {"weights": Constant(weights, weights.size), "requantize": requantize}
     builder.step("transpose_conv", arguments, (builder.source(source),), builder.target(output))
 
 

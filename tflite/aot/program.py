@@ -7,9 +7,16 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Constant:
-    """Values that stay in flash; `values` is one-dimensional, int8, int16, int32 or float32."""
+    """Values that stay in flash.
+
+    Attributes:
+        values: One-dimensional; int8, int16, int32 or float32.
+        weight_bytes: Bytes among them that are the layer's weights and biases, at the width they have here;
+            what padding, multipliers and tables take is not.
+    """
 
     values: np.ndarray
+    weight_bytes: int = 0
 
 
 class Forms:
