@@ -306,9 +306,10 @@ class Pipeline:
         command_line.heading("Firmware")
         from tsd_keras import export
 
-        name = self.config.firmware.name
+        section = self.config.firmware
+        name = section.name
         data = (self.workdir / "student.tflite").read_bytes()
-        inputs = self._facts | self._made("convert_student") | {"name": name}
+        inputs = self._facts | self._made("convert_student") | section.model_dump()
 
         def work():
             export.write(
@@ -318,6 +319,8 @@ class Pipeline:
                 self.data.x_test[:64],
                 self.data.class_names,
                 micro=self.config.quantize.mode == "int8",
+                engine=section.engine,
+                optimize=section.optimize,
             )
 
         self._stage("firmware", inputs, [f"export/{name}.tflite", "export/export.json"], work)

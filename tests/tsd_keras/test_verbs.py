@@ -17,7 +17,13 @@ from keras import layers
 from tflite import engines, files
 
 ROOT = pathlib.Path(__file__).parents[2]
-SHORT = ["teacher.training.epochs=2", "training.epochs=3", "teacher.widths=[4, 8]", "student.widths=[2, 4]"]
+SHORT = [
+    "firmware.optimize=speed",
+    "teacher.training.epochs=2",
+    "training.epochs=3",
+    "teacher.widths=[4, 8]",
+    "student.widths=[2, 4]",
+]
 TAPS = "distillation.taps=[{teacher: stage2_out, student: stage2_out}]"
 
 
@@ -62,6 +68,7 @@ def test_metrics_and_manifest_are_complete(run):
         assert files.sha256(workdir / path) == checksum, path
     assert {"student.tflite", "metrics.json", "student.keras"} <= set(manifest["sha256"])
     assert "== Firmware" in done.stdout and "TFLM" in done.stdout
+    assert json.loads((workdir / "export/export.json").read_text())["c"]["optimize"] == "speed"
 
 
 def test_stages_that_stand_are_not_repeated_and_edited_ones_are(run):
@@ -134,9 +141,9 @@ def test_a_saved_distiller_loads_where_only_the_package_was_imported(tmp_path):
 
 
 def test_export_writes_firmware_for_a_model_made_elsewhere(tmp_path):
-    model = keras.Sequential([keras.Input((6,)), layers.Dense(4, activation="relu"), layers.Dense(3)])
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(4, activation="relu"), layers.Dense(3)])
     model.save(tmp_path / "mine.keras")
-    np.savez(tmp_path / "data.npz", x=np.random.default_rng(0).normal(size=(50, 6)))
+    np.savez(tmp_path / "data.npz", x=np.random.default_rng(0).normal(size=(50, 8)))
     arguments = ["--model", tmp_path / "mine.keras", "--representative", tmp_path / "data.npz", "--micro"]
     done = verb("export", *arguments, "--out", tmp_path / "out", "--labels", "a,b,c")
     assert done.returncode == 0, done.stderr
@@ -152,10 +159,15 @@ def test_export_writes_firmware_for_a_model_made_elsewhere(tmp_path):
         "--micro",
         "--engine",
         "c",
+        "--optimize",
+        "speed",
         "--out",
         tmp_path / "out2",
     )
     assert again.returncode == 0, again.stderr
+    small, fast = ((tmp_path / folder / "firmware/c/mine.c").read_text() for folder in ("out", "out2"))
+    assert ".packed = 1" in small and ".packed = 0" in fast
+    assert json.loads((tmp_path / "out2/export.json").read_text())["c"]["optimize"] == "speed"
     assert (tmp_path / "out2/mine.tflite").read_bytes() == (tmp_path / "out/mine.tflite").read_bytes()
 
 

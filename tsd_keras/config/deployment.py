@@ -47,3 +47,9 @@ class Firmware(Section):
     """What is written for the boards."""
 
     name: str = Field("student", description="name of the library and of its functions")
+    engine: Literal["tflm", "c", "both"] = Field(
+        "both", description="TensorFlow Lite Micro, plain C without it, or both"
+    )
+    optimize: Literal["size", "speed"] = Field(
+        "size", description="the plain C on Arm's DSP: 8-bit weights, or more flash for fewer instructions"
+    )
