@@ -10,6 +10,7 @@ from tsd_keras.schedules import Schedule
 
 # The balance that "auto" stands for.
 AUTO = "gradient_shares"
+_SMALLEST = 1e-20
 
 
 class Entry(NamedTuple):
@@ -118,9 +119,13 @@ class GradientShares(Balance):
     Euler's theorem the product of gradient and activation is the same number at each layer of a network
     that is homogeneous, such as one of convolutions and ReLU.
 
-    With lengths `n`, running means over the training steps, and shares `s` that sum to 1, the weights
-    are `s_k * sum_j(s_j n_j) / n_k`: the whole gradient is as large as weights equal to the shares
-    would make it. It costs one more backward pass through the losses alone, none through the models.
+    With `n`, the running geometric mean of these products over the training steps (one wild batch must not
+    rule the ones after it), and shares `s`, the weights are `s_k * N / n_k`, where `N` is the mean of the
+    `n` at the logits, weighted by their shares: labels and soft labels together pull as hard as weights equal
+    to the shares would make them, and features follow. (Only where taps alone are there is `N` their own
+    mean. What enters deep inside the student can be a hundred times as large in the first steps; a scale set
+    by it would fill an optimizer's moments with gradients that never come back.) It costs one more
+    backward pass through the losses alone, none through the models.
 
     Weights that were given, as numbers or schedules, are kept; the shares are those of the other terms.
 
@@ -129,7 +134,7 @@ class GradientShares(Balance):
         soft: Share of all losses on outputs together.
         features: Share of all losses on taps together. Shares are scaled to sum to 1 over what is there;
             within a group they follow `distillation_loss_weights`.
-        momentum: Of the running means, between 0 and 1.
+        momentum: Of the running means, at least 0 and below 1.
         largest: No weight exceeds this many times its share: a term that is almost solved must not
             take over.
         name: Name of the layer.
@@ -143,7 +148,7 @@ class GradientShares(Balance):
         hard: float = 0.2,
         soft: float = 0.6,
         features: float = 0.2,
-        momentum: float = 0.98,
+        momentum: float = 0.95,
         largest: float = 1000.0,
         name: str | None = None,
         **kwargs,
@@ -164,40 +169,51 @@ class GradientShares(Balance):
     def _make_state(self, terms):
         # The mean over replicas: each sees its part of the batch, and all must weigh alike.
         state = {"shape": (terms,), "initializer": "zeros", "trainable": False, "aggregation": "mean"}
-        self.gradients = self.add_weight(name="gradients", **state)
-        self.lengths = self.add_weight(name="lengths", **state)
+        self.log_parts = self.add_weight(name="log_parts", **state)
+        self.seen = self.add_weight(name="seen", **state)
 
     def observe(self, probes):
         probes = [p for p, entry in zip(probes(), self.entries, strict=True) if entry.given is None]
-        nothing = ops.zeros(()), ops.zeros(())
-        seen = [nothing if probe is None else _lengths(probe) for probe in probes]
-        for variable, values in zip((self.gradients, self.lengths), zip(*seen, strict=True), strict=True):
-            # Weights depend on ratios alone, so the zeros the means start from need no correction.
-            variable.assign(self.momentum * variable + (1 - self.momentum) * ops.stack(values))
+        parts = ops.stack([ops.zeros(()) if probe is None else _part(probe) for probe in probes])
+        # A batch without labels, for one, says nothing about them. What a mean that starts from zero has
+        # seen grows from 0 to 1, and corrects it.
+        pace = (1 - self.momentum) * ops.cast(parts > 0, "float32")
+        self.log_parts.assign((1 - pace) * self.log_parts + pace * ops.log(ops.maximum(parts, _SMALLEST)))
+        self.seen.assign((1 - pace) * self.seen + pace)
+
+    @property
+    def parts(self):
+        """Running means of the free terms' parts in the gradient, `(terms,)`; 0 for one not seen yet."""
+        seen = ops.convert_to_tensor(self.seen)
+        return ops.where(seen > 0, ops.exp(self.log_parts / ops.maximum(seen, _SMALLEST)), 0.0)
 
     def _find(self):
         total = {group: sum(e.own for e in self.free if e.group == group) for group in self.shares}
         shares = [self.shares[e.group] * e.own / total[e.group] if e.own else 0.0 for e in self.free]
         if not sum(shares):
             return ops.zeros((len(shares),))
+        at_logits = [0.0 if e.group == "features" else s for e, s in zip(self.free, shares, strict=True)]
+        anchors = ops.convert_to_tensor(at_logits if sum(at_logits) else shares, "float32")
         shares = ops.convert_to_tensor([share / sum(shares) for share in shares], "float32")
-        parts = self.gradients * self.lengths
-        weights = shares * ops.sum(shares * parts) / ops.maximum(parts, 1e-20)
+        parts = self.parts
+        anchors = ops.where(parts > 0, anchors, 0.0)
+        scale = ops.sum(anchors * parts) / ops.maximum(ops.sum(anchors), _SMALLEST)
+        weights = ops.minimum(shares * scale / ops.maximum(parts, _SMALLEST), self.largest * shares)
         # Before the first step, and for a term without any gradient, the share itself.
-        return ops.where(parts > 0, ops.minimum(weights, self.largest * shares), shares)
+        return ops.where(ops.logical_and(parts > 0, scale > 0), weights, shares)
 
     def get_config(self):
         return {**super().get_config(), **self.shares, "momentum": self.momentum, "largest": self.largest}
 
 
-def _lengths(probe):
-    """Mean lengths, over the samples, of the gradient and of the activation at a probe's place."""
+def _part(probe):
+    """Mean length, over the samples, of the gradient at a probe's place times that of the activation."""
     place = keras.tree.map_structure(lambda x: ops.cast(ops.stop_gradient(x), "float32"), probe.place)
     samples = ops.cast(ops.shape(keras.tree.flatten(place)[0])[0], "float32")
     slope = gradient(lambda at: probe.value(at) * samples, place)
     if probe.is_output:
         place = keras.tree.map_structure(_without_common_part, place)
-    return _mean_length(slope), _mean_length(place)
+    return _mean_length(slope) * _mean_length(place)
 
 
 def _mean_length(tensors):

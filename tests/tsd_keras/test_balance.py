@@ -137,10 +137,29 @@ def test_a_feature_s_part_is_its_gradient_times_the_activation_s_length():
     ours, theirs = (numpy(one.taps["stage1_out"]).reshape(16, -1) for one in passes)
     distiller.train_on_batch(x, y)
     expected = np.linalg.norm(2 * (ours - theirs) / ours.shape[1], axis=1).mean()
-    assert float(balance.gradients[2]) == pytest.approx(expected, rel=1e-3)
-    assert float(balance.lengths[2]) == pytest.approx(np.linalg.norm(ours, axis=1).mean(), rel=1e-3)
-    parts = numpy(balance.gradients * balance.lengths) * [float(weight) for weight in balance.weigh(0)]
+    expected *= np.linalg.norm(ours, axis=1).mean()
+    assert float(balance.parts[2]) == pytest.approx(expected, rel=1e-3)
+    parts = numpy(balance.parts) * [float(weight) for weight in balance.weigh(0)]
     np.testing.assert_allclose(parts / parts.sum(), [0.2, 0.6, 0.2], rtol=1e-4)
+
+
+def test_the_scale_is_that_of_the_logits_and_one_wild_batch_is_forgotten():
+    x, y = images(16)
+    keras.utils.set_random_seed(0)
+    teacher, student = image_model("t", 3), image_model("s", 3)
+    tap = Tap("stage1_out", kernel=DenseKernel("identity"))
+    distiller = compiled(Distiller(teacher, student, [SoftLabels(1.0), tap], balance=GradientShares()))
+    distiller.train_on_batch(x, y)
+    hard, soft, _ = numpy(distiller.balance.parts)
+    distiller.train_on_batch(x * 1e4, y)  # the tapped activation and its gradient grow with the input
+    parts = numpy(distiller.balance.parts)
+    for _ in range(60):
+        distiller.train_on_batch(x, y)
+    later = numpy(distiller.balance.parts)
+    assert parts[2] > 1e4 * later[2]
+    scale = (0.2 * later[0] + 0.6 * later[1]) / 0.8
+    expected = np.array([0.2, 0.6, 0.2]) * scale / later
+    np.testing.assert_allclose([float(weight) for weight in distiller.balance.weigh(0)], expected, rtol=1e-4)
 
 
 def test_scaling_a_loss_changes_nothing():

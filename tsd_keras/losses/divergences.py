@@ -120,8 +120,14 @@ def standardize(logits):
 
 
 def unit(values, axis=-1):
-    """Values scaled to Euclidean length 1 along an axis; zeros stay zeros."""
-    return values * ops.rsqrt(ops.sum(ops.square(values), axis=axis, keepdims=True) + _TINY)
+    """Values scaled to Euclidean length 1 along an axis; zeros stay zeros, and have no gradient.
+
+    Zeros point nowhere. A small constant in the denominator would give them its inverse as a gradient:
+    one dead position of a feature map would outweigh the batch, and stay in Adam's moments for epochs.
+    """
+    squares = ops.sum(ops.square(values), axis=axis, keepdims=True)
+    is_zero = squares < _TINY
+    return ops.where(is_zero, 0.0, values * ops.rsqrt(ops.where(is_zero, 1.0, squares)))
 
 
 def centred_unit(values, axis=-1):

@@ -140,3 +140,15 @@ def test_silent_features_and_single_samples_are_finite(name, kind):
             return keras.ops.mean(FEATURE_LOSSES[name].distance(teacher, one))
 
         assert np.isfinite(float(value(silent))) and np.isfinite(gradient(value, silent)).all()
+
+
+@pytest.mark.parametrize("name", ["l2_normalized", "attention_transfer"])
+def test_a_dead_position_does_not_rule_the_gradient(name):
+    teacher, student = features(SHAPES["map"], 0, 4), features(student_shape(name, "map"), 1, 4)
+
+    def value(one):
+        return keras.ops.mean(FEATURE_LOSSES[name].distance(teacher, one))
+
+    alive = np.abs(gradient(value, student)).max()
+    student[0, 0, 0] = 0.0
+    assert np.abs(gradient(value, student)).max() < 10 * alive
