@@ -6,7 +6,7 @@ import pytest
 from small_models import CLASSES, dense_model, image_model, images, vectors
 
 from tsd_keras import DenseKernel, Distiller, SoftLabels, Tap
-from tsd_keras.balance import AUTO, BALANCES, Fixed, GradientShares, Uncertainty
+from tsd_keras.balance import AUTO, BALANCES, Entry, Fixed, GradientShares, Probe, Uncertainty
 from tsd_keras.schedules import Cosine, Linear
 
 
@@ -144,22 +144,24 @@ def test_a_feature_s_part_is_its_gradient_times_the_activation_s_length():
 
 
 def test_the_scale_is_that_of_the_logits_and_one_wild_batch_is_forgotten():
-    x, y = images(16)
-    keras.utils.set_random_seed(0)
-    teacher, student = image_model("t", 3), image_model("s", 3)
-    tap = Tap("stage1_out", kernel=DenseKernel("identity"))
-    distiller = compiled(Distiller(teacher, student, [SoftLabels(1.0), tap], balance=GradientShares()))
-    distiller.train_on_batch(x, y)
-    hard, soft, _ = numpy(distiller.balance.parts)
-    distiller.train_on_batch(x * 1e4, y)  # the tapped activation and its gradient grow with the input
-    parts = numpy(distiller.balance.parts)
-    for _ in range(60):
-        distiller.train_on_batch(x, y)
-    later = numpy(distiller.balance.parts)
-    assert parts[2] > 1e4 * later[2]
-    scale = (0.2 * later[0] + 0.6 * later[1]) / 0.8
-    expected = np.array([0.2, 0.6, 0.2]) * scale / later
-    np.testing.assert_allclose([float(weight) for weight in distiller.balance.weigh(0)], expected, rtol=1e-4)
+    balance = GradientShares()
+    balance.connect([Entry("hard", "hard", 1.0, None), Entry("soft", "soft", 1.0, None)])
+    deep = GradientShares()
+    deep.connect([*balance.entries, Entry("tap", "features", 1.0, None)])
+
+    def probe(slope, is_output):
+        return Probe(lambda at: slope * keras.ops.mean(at[:, 0]), np.array([[1.0, -1.0]] * 4), is_output)
+
+    for step in range(60):
+        tap = 1e8 if step == 0 else 50.0
+        for one in (balance, deep):
+            probes = [probe(1.0, True), probe(3.0, True), probe(tap, False)][: len(one.entries)]
+            one.observe(lambda probes=probes: probes)
+    hard, soft = (float(weight) for weight in balance.weigh(0))
+    np.testing.assert_allclose([hard, soft], np.array([0.25, 0.75]) * [2.5, 2.5 / 3], rtol=1e-5)
+    weights = [float(weight) for weight in deep.weigh(0)]
+    np.testing.assert_allclose(weights[:2], np.array([hard, soft]) * 0.8, rtol=1e-5)
+    assert weights[2] == pytest.approx(0.2 * 2.5 / 50, rel=0.7)  # a linear mean would be at 4e5 times that
 
 
 def test_scaling_a_loss_changes_nothing():
