@@ -20,7 +20,7 @@ typedef struct {
   int16_t pad_top, pad_left;
   int16_t zero_point;
   int16_t line; /* elements of a line: the columns that the outputs of a row see */
-  const int8_t *weights;
+  tsd_weight *weights;
   tsd_requantize_args requantize;
 #if defined(TSD_DSP)
   const int32_t *pairs; /* 3x3: per channel 5 words of weights, bias, multiplier, constant, shift */
@@ -50,12 +50,12 @@ static inline void tsd_depthwise_row(const tsd_depthwise_conv_2d_args *p, int8_t
   const int16_t channels = (int16_t)(p->in_channels * p->multiplier);
   const int32_t bias = tsd_flash32(p->requantize.bias + channel);
   for (int16_t x = 0; x < p->out_width; ++x) {
-    const int8_t *w = p->weights + channel;
+    tsd_weight *w = p->weights + channel;
     int32_t sum = bias;
     for (int16_t i = 0; i < p->kernel_height; ++i) {
       const int8_t *in = lines[i] + x * p->stride_width;
       for (int16_t j = 0; j < p->kernel_width; ++j) {
-        sum += (int32_t)tsd_flash8(w) * *in;
+        sum += (int32_t)tsd_weight8(w) * *in;
         in += p->dilation_width;
         w += channels;
       }
@@ -72,7 +72,7 @@ static inline void tsd_depthwise_row_3x3(const tsd_depthwise_conv_2d_args *p, in
   const int32_t bias = tsd_flash32(p->requantize.bias + channel);
   const int8_t *a = lines[0], *b = lines[1], *c = lines[2];
   int32_t w[9];
-  for (int16_t i = 0; i < 9; ++i) w[i] = tsd_flash8(p->weights + channel + i * channels);
+  for (int16_t i = 0; i < 9; ++i) w[i] = tsd_weight8(p->weights + channel + i * channels);
   for (int16_t x = 0; x < p->out_width; ++x) {
     const int32_t sum = bias + w[0] * a[0] + w[1] * a[d] + w[2] * a[2 * d] + w[3] * b[0] + w[4] * b[d] +
                         w[5] * b[2 * d] + w[6] * c[0] + w[7] * c[d] + w[8] * c[2 * d];

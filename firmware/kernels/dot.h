@@ -22,7 +22,7 @@ typedef struct {
 } tsd_requantize_args;
 
 typedef struct {
-  const int8_t *weights;
+  tsd_weight *weights;
   int32_t depth; /* inputs per output */
   int16_t channels;
   tsd_requantize_args requantize;
@@ -35,24 +35,24 @@ static inline int8_t tsd_requantize(const tsd_requantize_args *p, int16_t channe
 }
 
 /* sum over k of w[k] * (x[k] + offset). */
-static inline int32_t tsd_dot1(const int8_t *w, const int8_t *x, int32_t count, int32_t offset) {
+static inline int32_t tsd_dot1(tsd_weight *w, const int8_t *x, int32_t count, int32_t offset) {
   int32_t sum = 0;
   const int8_t *const end = x + count;
-  while (x != end) sum += tsd_flash8(w++) * (*x++ + offset);
+  while (x != end) sum += tsd_weight8(w++) * (*x++ + offset);
   return sum;
 }
 
 #define TSD_DOT4_STEP                \
   {                                  \
     const int32_t value = *x++;      \
-    a += tsd_flash8(w) * value;      \
-    b += tsd_flash8(w + 1) * value;  \
-    c += tsd_flash8(w + 2) * value;  \
-    d += tsd_flash8(w + 3) * value;  \
+    a += tsd_weight8(w) * value;      \
+    b += tsd_weight8(w + 1) * value;  \
+    c += tsd_weight8(w + 2) * value;  \
+    d += tsd_weight8(w + 3) * value;  \
     w += 4;                          \
   }
 
-static inline void tsd_dot4(const tsd_dot_args *p, const int8_t *w, const int8_t *x, int16_t channel,
+static inline void tsd_dot4(const tsd_dot_args *p, tsd_weight *w, const int8_t *x, int16_t channel,
                             int8_t *out) {
   const int32_t *const bias = p->requantize.bias + channel;
   int32_t a = tsd_flash32(bias), b = tsd_flash32(bias + 1), c = tsd_flash32(bias + 2),
@@ -74,7 +74,7 @@ static inline void tsd_dot4(const tsd_dot_args *p, const int8_t *w, const int8_t
 
 /* All channels of the input vector x. */
 static inline void tsd_dot(const tsd_dot_args *p, const int8_t *x, int8_t *out) {
-  const int8_t *w = p->weights;
+  tsd_weight *w = p->weights;
   int16_t channel = 0;
   for (; channel + 4 <= p->channels; channel = (int16_t)(channel + 4)) {
     tsd_dot4(p, w, x, channel, out + channel);

@@ -14,12 +14,12 @@ typedef struct {
   int16_t stride_height, stride_width;
   int16_t pad_top, pad_left;
   int16_t input_offset;
-  const int8_t *weights;
+  tsd_weight *weights;
   tsd_requantize_args requantize;
 } tsd_transpose_conv_args;
 
 static inline int32_t tsd_transpose_sum(const tsd_transpose_conv_args *p, const int8_t *input,
-                                        const int8_t *w, int16_t y, int16_t x) {
+                                        tsd_weight *w, int16_t y, int16_t x) {
   int32_t sum = 0;
   for (int16_t i = 0; i < p->kernel_height; ++i) {
     const int16_t row = (int16_t)(y + p->pad_top - i);

@@ -127,6 +127,21 @@ def test_every_tensor_can_be_looked_at(data, inputs):
     assert set(convolutions) <= set(found) and found[convolutions[0]].std() > 0
 
 
+def test_what_avr_cannot_reach_is_refused_by_its_compiler():
+    """A layer of more weights than avr-gcc takes in one object stops the build there, and only there."""
+    x, weights = single_operator.Spec((1, 300)), np.ones((200, 300), "int8")
+    inputs = [x, single_operator.Spec((200, 300), data=weights), None]
+    options = single_operator.fb.FullyConnectedOptionsT()
+    data = single_operator.model(
+        "FULLY_CONNECTED", inputs, [single_operator.Spec((1, 200), scale=1.0)], options
+    )
+    code = emit.generate(graph_module.read(data), "net").code
+    assert (
+        '#if defined(__AVR__)\n#error "On AVR a layer has at most 32767 bytes of weights; here 60000."'
+        in code
+    )
+
+
 def test_operators_without_a_kernel_are_named_with_their_layer():
     spec = single_operator.Spec((1, 4))
     data = single_operator.model("ABS", [spec], [single_operator.Spec((1, 4))])

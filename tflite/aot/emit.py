@@ -14,6 +14,7 @@ from tflite.graph import Graph, Tensor
 
 _KERNELS = micro.FIRMWARE / "kernels"
 _TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "float32": "float"}
+_ARGUMENT_BYTES = 80  # of a step in flash on AVR, at most
 _READERS = {"int8": "tsd_flash8", "int16": "tsd_flash16", "float32": "tsd_flash_float"}
 
 
@@ -78,6 +79,7 @@ def generate(
         "STEPS": ("  tsd_trace_function trace = tsd_trace;\n" if trace else "") + "\n".join(steps),
         "SELFTEST": "",
         "SELFTEST_DECLARATION": "",
+        "FAR": constants.far(_ARGUMENT_BYTES * len(program.steps) + sum(x.nbytes for x in goldens or ())),
     }
     if goldens is not None:
         values |= _goldens(goldens, graph)
@@ -107,7 +109,7 @@ class _Constants:
 
     def name(self, constant: Constant, forms: set[str] | None = None) -> str:
         """The name of a constant; `forms` are those that use it here, by default all."""
-        key = constant.values.dtype.name, constant.values.tobytes()
+        key = constant.values.dtype.name, constant.is_far, constant.values.tobytes()
         if key not in self._names:
             self._names[key] = f"c{len(self._names)}"
             self._constants.append(constant)
@@ -126,15 +128,41 @@ class _Constants:
         pairs = zip(self._constants, self._forms, strict=True)
         return sum(constant.weight_bytes for constant, forms in pairs if form in forms)
 
+    def far(self, near_bytes: int) -> str:
+        """What an AVR chip must know of where constants stand; `near_bytes` are those of other things."""
+        pairs = zip(self._constants, self._forms, strict=True)
+        plain = [constant for constant, forms in pairs if "plain" in forms]
+        near = near_bytes + sum(constant.values.nbytes for constant in plain if not constant.is_far)
+        weights = [constant.values.nbytes for constant in plain if constant.is_far]
+        if near + sum(weights) <= _AVR_NEAR:
+            return ""
+        rows = ["#define TSD_FAR 1 /* 16-bit pointers do not reach all of the constants */"]
+        if near > _AVR_NEAR:
+            rows = [
+                f'#error "On AVR at most {_AVR_NEAR} bytes of tables, biases and golden pairs; here {near}."'
+            ]
+        if max(weights, default=0) > _AVR_OBJECT:
+            rows = [
+                f'#error "On AVR a layer has at most {_AVR_OBJECT} bytes of weights; here {max(weights)}."'
+            ]
+        return "\n".join(["", "#if defined(__AVR__)", *rows, "#endif"])
+
     def text(self) -> str:
         rows = []
         for index, (constant, forms) in enumerate(zip(self._constants, self._forms, strict=True)):
             values = constant.values
-            kind, numbers = _TYPES[values.dtype.name], micro.array_rows(_numbers(values))
-            text = f"static const {kind} c{index}[{values.size}] TSD_FLASH = {{\n{numbers}\n}};"
+            kind, place = f"const {_TYPES[values.dtype.name]}", "TSD_FLASH"
+            if constant.is_far:
+                kind, place = "tsd_weight", "TSD_WEIGHT_FLASH"
+            numbers = micro.array_rows(_numbers(values))
+            text = f"static {kind} c{index}[{values.size}] {place} = {{\n{numbers}\n}};"
             rows.append(_only(forms, text))
         return "\n".join(rows)
 
+
+# Of the 64 KB that 16-bit pointers reach on AVR, what is left to a model beside the program's own tables.
+_AVR_NEAR = 56 * 1024
+_AVR_OBJECT = 32_767  # the largest object of avr-gcc
 
 _FORMS = {
     "dsp": "defined(TSD_DSP)",

@@ -18,6 +18,11 @@ class Constant:
     values: np.ndarray
     weight_bytes: int = 0
 
+    @property
+    def is_far(self) -> bool:
+        """Whether kernels read it as `tsd_weight`, which AVR chips may keep beyond their first 64 KB."""
+        return self.weight_bytes > 0 and self.values.dtype == np.int8
+
 
 class Forms:
     """A field that differs between the forms of a kernel (see `firmware/kernels/forms.h`).
