@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import keras
 
-from tflite import files
+from tflite import files, quiet
 from tflite.errors import UserError
 from tsd_keras import balance, schedules
 from tsd_keras import config as configs
@@ -224,12 +224,13 @@ def fit(
         batches = train.dataset(data.x_train, labels[0], seed=seed, **wanted)
         validation = held_out.dataset(data.x_validation, labels[1], shuffle=False, **wanted)
     model.compile(optimizer(training, len(batches)), **objective(data.labels))
-    history = model.fit(
-        batches,
-        epochs=training.epochs,
-        validation_data=validation,
-        callbacks=[_Backup(backup), batches.clock, *callbacks],
-        shuffle=False,
-        verbose=verbose,
-    )
+    with quiet.native_logs(python_too=False):
+        history = model.fit(
+            batches,
+            epochs=training.epochs,
+            validation_data=validation,
+            callbacks=[_Backup(backup), batches.clock, *callbacks],
+            shuffle=False,
+            verbose=verbose,
+        )
     return history.history
