@@ -70,8 +70,14 @@ def named_taps(teacher, student, section: configs.Distillation) -> list[configs.
     """The taps of a config, those that name no layers replaced by one for every resolution stage.
 
     Raises:
-        ValueError: If the models have no stages to pair.
+        ValueError: If the models have no stages to pair, and an entry asks for them (`auto` does without).
     """
+    if section.taps == "auto":
+        try:
+            return named_taps(teacher, student, section.model_copy(update={"taps": [configs.TapSection()]}))
+        except ValueError as error:
+            print(f"   no taps: {error}", flush=True)
+            return []
     named = []
     for entry in section.taps:
         if entry.teacher is not None:
