@@ -15,11 +15,16 @@ import numpy as np
 from tflite import quiet
 from tflite.errors import UserError
 from tflite.quantize import input_scale, post_training
-from tflite.quantize.calibration import checked
+from tflite.quantize.calibration import Ranges, checked
 from tflite.quantize.settings import Settings
 
 
-def convert(model, quantize: str | Settings = "int8", calibration: np.ndarray | None = None) -> bytes:
+def convert(
+    model,
+    quantize: str | Settings = "int8",
+    calibration: np.ndarray | None = None,
+    trained: Ranges | None = None,
+) -> bytes:
     """Converts a Keras model with one input and one output.
 
     Args:
@@ -28,6 +33,8 @@ def convert(model, quantize: str | Settings = "int8", calibration: np.ndarray | 
             after the integer scheme of arXiv 1712.05877) or `"float32"`, or `Settings` that say more.
         calibration: Samples `(n, ...)` as the model receives them, for the ranges of the activations.
             Needed for int8 and int16x8.
+        trained: For int8, ranges that quantization-aware training found (`AwareModel.ranges`); the rest is
+            calibrated.
 
     Returns:
         The flatbuffer: no signatures, no select operators, the same bytes at every conversion.
@@ -47,8 +54,8 @@ def convert(model, quantize: str | Settings = "int8", calibration: np.ndarray | 
     import keras
 
     if keras.backend.backend() == "tensorflow":
-        return _convert(model, shape, settings, calibration)
-    return _convert_elsewhere(model, settings, calibration)
+        return _convert(model, shape, settings, calibration, trained)
+    return _convert_elsewhere(model, settings, calibration, trained)
 
 
 def _input_shape(model) -> tuple[int, ...]:
@@ -75,11 +82,11 @@ def _refuse_quantized(model):
             )
 
 
-def _convert(model, shape, settings, calibration) -> bytes:
+def _convert(model, shape, settings, calibration, trained=None) -> bytes:
     """With TensorFlow's converter, or what it makes of the float model quantized further."""
     if settings.mode == "int8" or (settings.quantizer == "litert" and settings.mode != "float32"):
         flat = _convert(model, shape, Settings("float32"), None)
-        return post_training.quantize(flat, settings, calibration)
+        return post_training.quantize(flat, settings, calibration, trained)
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -131,7 +138,7 @@ def _explain(message: str, graph_def) -> str:
     return f"TensorFlow's converter refused the model: {message.strip().splitlines()[0][:300]}"
 
 
-def _convert_elsewhere(model, settings, calibration) -> bytes:
+def _convert_elsewhere(model, settings, calibration, trained) -> bytes:
     """In a process of its own on the TensorFlow backend, which alone has the converter."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -141,7 +148,10 @@ def _convert_elsewhere(model, settings, calibration) -> bytes:
         here = pathlib.Path(__file__).resolve().parent.parent
         paths = os.pathsep.join([str(here), *filter(None, [os.environ.get("PYTHONPATH")])])
         run = subprocess.run(
-            [sys.executable, "-m", "tflite.convert", folder, json.dumps(dataclasses.asdict(settings))],
+            [
+                *(sys.executable, "-m", "tflite.convert", folder),
+                *(json.dumps(dataclasses.asdict(settings)), json.dumps(list((trained or {}).items()))),
+            ],
             env=os.environ | {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": paths},
             capture_output=True,
             text=True,
@@ -153,7 +163,7 @@ def _convert_elsewhere(model, settings, calibration) -> bytes:
         return (folder / "model.tflite").read_bytes()
 
 
-def _main(folder: str, settings: str) -> int:
+def _main(folder: str, settings: str, trained: str) -> int:
     import keras
 
     path = pathlib.Path(folder)
@@ -161,7 +171,8 @@ def _main(folder: str, settings: str) -> int:
     calibration = np.load(samples) if samples.exists() else None
     try:
         model = keras.models.load_model(path / "model.keras", compile=False)
-        data = convert(model, Settings(**json.loads(settings)), calibration)
+        ranges = {number: tuple(pair) for number, pair in json.loads(trained)}
+        data = convert(model, Settings(**json.loads(settings)), calibration, ranges)
     except UserError as error:
         print(str(error).replace("\n", " "), file=sys.stderr)
         return 2

@@ -37,6 +37,24 @@ def gradient(function: Callable, at: Any):
     return keras.tree.map_structure(keras.ops.stop_gradient, gradients)
 
 
+def of_variables(function: Callable, variables: list) -> tuple[Any, list]:
+    """Value and gradients of a scalar function of TensorFlow's variables, whichever Keras made them.
+
+    Args:
+        function: Takes nothing and gives a scalar tensor.
+        variables: `keras.Variable` and `tf.Variable` objects.
+
+    Returns:
+        The value, and a gradient for every variable; `None` where the value does not depend on it.
+    """
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        value = function()
+    plain = [one.value if isinstance(one, keras.Variable) else one for one in variables]
+    return value, tape.gradient(value, plain)
+
+
 def _on_tensorflow(function, at):
     import tensorflow as tf
 

@@ -10,13 +10,15 @@ import numpy as np
 from tflite.errors import UserError
 from tsd_keras.model_graph import has_graph
 
+_MERGES = ("Add", "Subtract", "Multiply", "Maximum", "Minimum")  # operators that are layers as well
+
 
 @dataclasses.dataclass(frozen=True)
 class Call:
     """One call of a layer.
 
     Attributes:
-        layer: The layer.
+        layer: The layer; for an operator between two tensors (`a + b`) the layer that does the same.
         inputs: Numbers of the tensors it was given.
         output: Number of the tensor it gave.
         as_list: Whether it takes its inputs as a list, as `Add` does.
@@ -126,12 +128,15 @@ class _Reader:
             results = (inner[id(tensor)] for tensor in keras.tree.flatten(layer.outputs))
             scope.update(zip(map(id, node.outputs), results, strict=True))
             return
-        if not isinstance(layer, keras.layers.Layer) or len(node.outputs) != 1:
+        is_merge = type(layer).__name__ in _MERGES and len(tensors) == 2
+        if is_merge and not isinstance(layer, keras.layers.Layer):
+            layer = getattr(keras.layers, type(layer).__name__)(name=layer.name)
+        elif not isinstance(layer, keras.layers.Layer) or len(node.outputs) != 1:
             raise UserError(
-                f"{layer.name!r} ({type(layer).__name__}) is no layer with one output. Use layers of "
-                "keras.layers in its place, such as Add instead of +."
+                f"{layer.name!r} ({type(layer).__name__}) is no layer with one output, nor an operator "
+                "between two tensors. Use layers of keras.layers in its place."
             )
-        as_list = isinstance(node.arguments.args[0], (list, tuple))
+        as_list = is_merge or isinstance(node.arguments.args[0], (list, tuple))
         inputs = tuple(scope[id(tensor)] for tensor in tensors)
         scope[id(node.outputs[0])] = output = self.number(node.outputs[0])
         self.calls.append(Call(layer, inputs, output, as_list))

@@ -7,6 +7,7 @@ from tsd_keras import command_line
 from tsd_keras.versions import versions
 
 MODELS = ("teacher", "baseline", "student")
+CONTROL = "control"  # beside a student trained quantized: the same in float, for as many epochs
 _IMPORTANCE_SAMPLES = 512  # training samples that a gradient's importance is measured on
 
 
@@ -58,6 +59,57 @@ class Pipeline:
         students = [self._train_baseline, self._train_distilled]
         for train in students if config.gate is None else reversed(students):
             train(budget)
+        if config.quantize.mode == "qat":
+            self._train_on()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that are converted and evaluated."""
+        return (*MODELS, CONTROL) if self.config.quantize.mode == "qat" else MODELS
+
+    def _train_on(self):
+        """The student learns on quantized, and beside it, for a fair comparison, in float."""
+        resolved = self.config.resolved()
+        keys = ("training", "distillation", "quantize", "convert")
+        inputs = self._facts | {key: resolved[key] for key in keys} | self._made("student")
+        command_line.heading("Control: the student learns on in float")
+        outputs = ["control.keras", "control.history.json"]
+        self._stage(CONTROL, inputs | {"form": "float"}, outputs, lambda: self._learn_on(CONTROL))
+        command_line.heading("Quantization-aware training: the student learns on as it will run")
+        outputs = ["aware.keras", "aware.history.json", "aware.ranges.json"]
+        self._stage("aware", inputs | {"form": "int8"}, outputs, lambda: self._learn_on("aware"))
+
+    def _learn_on(self, name):
+        from tflite import files
+        from tsd_keras import lessons, loading
+
+        section, config = self.config.quantize, self.config
+        student = loading.load_model(self.workdir / "student.keras")
+        caches = self.answers.caches()
+        further = lessons.Lessons(
+            self.answers.teacher(),
+            self.answers.config,
+            self.data,
+            section.lessons(config.training),
+            self.answers.plan.views,
+            caches,
+        )
+        if name == CONTROL:
+            history = further.teach(student)
+        else:
+            samples = self.data.calibration(config.convert.calibration_samples, config.seed)
+            ranges, history = lessons.quantization_aware(student, further, samples, section.settings())
+            files.write_json(self.workdir / "aware.ranges.json", sorted(ranges.items()))
+        with files.replaced_file(self.workdir / f"{name}.keras") as path:
+            student.save(path)
+        files.write_json(self.workdir / f"{name}.history.json", history)
+
+    def _trained_ranges(self, name):
+        """`{number of a tensor: (least, largest)}` where a model was trained quantized, else `None`."""
+        if name != "student" or self.config.quantize.mode != "qat":
+            return None
+        pairs = json.loads((self.workdir / "aware.ranges.json").read_text())
+        return {number: tuple(pair) for number, pair in pairs}
 
     def _train_baseline(self, budget):
         command_line.heading("Baseline: the student's architecture, labels only")
@@ -228,17 +280,21 @@ class Pipeline:
 
         if name == "teacher" and self.config.teacher.path is not None:
             return loading.load_model(self.config.teacher.path)
-        return loading.load_model(self.workdir / f"{name}.keras")
+        return loading.load_model(self.workdir / f"{self._trained_in(name)}.keras")
+
+    def _trained_in(self, name) -> str:
+        """The stage that a model's final weights are from."""
+        return "aware" if name == "student" and self.config.quantize.mode == "qat" else name
 
     # -- conversion and evaluation ---------------------------------------------------------------
 
     def convert(self):
-        """The three models quantized, from one calibration sample of the training split."""
-        command_line.heading(f"Conversion to {self.config.quantize.mode}")
+        """The models quantized, from one calibration sample of the training split."""
+        command_line.heading(f"Conversion to {self.config.quantize.numbers}")
         resolved = self.config.resolved()
         settings = {key: resolved[key] for key in ("convert", "quantize")}
-        for name in MODELS:
-            inputs = self._facts | self._made(name) | settings | {"model": name}
+        for name in self.models:
+            inputs = self._facts | self._made(self._trained_in(name)) | settings | {"model": name}
             self._stage(f"convert_{name}", inputs, [f"{name}.tflite"], lambda name=name: self._convert(name))
 
     def _convert(self, name):
@@ -247,7 +303,8 @@ class Pipeline:
         model = self.model(name)
         samples = self.data.calibration(self.config.convert.calibration_samples, self.config.seed)
         settings = self.config.quantize.settings()
-        data = convert.convert(model, settings, self.as_input(name, samples))
+        ranges = self._trained_ranges(name)
+        data = convert.convert(model, settings, self.as_input(name, samples), ranges)
         if name == "student":
             self._check_cost(model, data)
         operators.check(graph.read(data), [layer.name for layer in model.layers])
@@ -285,9 +342,9 @@ class Pipeline:
         from tsd_keras.evaluation import stage
 
         command_line.heading("Evaluation")
-        inputs = self._facts | {name: self._made(f"convert_{name}") for name in MODELS}
-        inputs["histories"] = [self._made(name) for name in MODELS]
-        self._stage("evaluate", inputs, stage.outputs(self.data), lambda: stage.measure(self, MODELS))
+        inputs = self._facts | {name: self._made(f"convert_{name}") for name in self.models}
+        inputs["histories"] = [self._made(name) for name in self.models]
+        self._stage("evaluate", inputs, stage.outputs(self.data), lambda: stage.measure(self, self.models))
         return json.loads((self.workdir / "metrics.json").read_text())
 
     def report(self):
@@ -302,9 +359,8 @@ class Pipeline:
     # -- what is handed over ----------------------------------------------------------------------
 
     def write_firmware(self):
-        """Projects for boards, with the distilled student."""
+        """Arduino library and ESP-IDF project of the distilled student."""
         command_line.heading("Firmware")
-        from tflite.sensor import Preprocessing
         from tsd_keras import export
 
         section = self.config.firmware
@@ -319,10 +375,9 @@ class Pipeline:
                 name,
                 self.data.x_test[:64],
                 self.data.class_names,
-                micro=self.config.quantize.mode == "int8",
+                micro=self.config.quantize.numbers == "int8",
                 engine=section.engine,
                 optimize=section.optimize,
-                preprocessing=Preprocessing(self.data.scale, self.config.data.stride),
             )
 
         self._stage("firmware", inputs, [f"export/{name}.tflite", "export/export.json"], work)

@@ -11,7 +11,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of quantization to a verb."""
     group = parser.add_argument_group("quantization")
     group.add_argument(
-        "--quantize", choices=MODES[:-1], help="default: int8; a .tflite file is taken as it is"
+        "--quantize",
+        choices=MODES,
+        help="default: int8; a .tflite file is taken as it is; qat needs training: tsd_keras.distill",
     )
     group.add_argument("--quantizer", choices=("tensorflow", "litert"), help="default: tensorflow")
     group.add_argument(
@@ -36,6 +38,12 @@ def settings(options: argparse.Namespace):
     """The converter's `Settings` of parsed options."""
     from tflite.quantize.settings import Settings
 
+    if options.quantize == "qat":
+        raise UserError(
+            "--quantize qat trains, for which export has no data and no teacher. Run python -m "
+            "tsd_keras.distill --config FILE --workdir DIR --set quantize.mode=qat, which converts and "
+            "writes firmware, too; or choose int8 here."
+        )
     is_flatbuffer = str(options.model).endswith(".tflite")
     return Settings(
         mode=options.quantize or "int8",

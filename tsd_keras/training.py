@@ -1,11 +1,11 @@
 """Trains a model, or a student under its Distiller, as a config says."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 
-from tflite import files, quiet
+from tflite import files
 from tflite.errors import UserError
 from tsd_keras import balance, schedules
 from tsd_keras import config as configs
@@ -70,14 +70,8 @@ def named_taps(teacher, student, section: configs.Distillation) -> list[configs.
     """The taps of a config, those that name no layers replaced by one for every resolution stage.
 
     Raises:
-        ValueError: If the models have no stages to pair, and an entry asks for them (`auto` does without).
+        ValueError: If the models have no stages to pair.
     """
-    if section.taps == "auto":
-        try:
-            return named_taps(teacher, student, section.model_copy(update={"taps": [configs.TapSection()]}))
-        except ValueError as error:
-            print(f"   no taps: {error}", flush=True)
-            return []
     named = []
     for entry in section.taps:
         if entry.teacher is not None:
@@ -98,6 +92,7 @@ def distiller(
     student: keras.Model,
     config: configs.Config,
     steps_per_epoch: int,
+    constructor: Callable[..., Distiller] = Distiller,
 ) -> Distiller:
     """The Distiller that a config's `distillation` and `teacher.preprocess` describe.
 
@@ -106,11 +101,12 @@ def distiller(
         student: The student.
         config: The experiment.
         steps_per_epoch: Training steps in an epoch, in which schedules are counted.
+        constructor: Makes it of the arguments of `Distiller`.
     """
     section = config.distillation
     try:
         losses, weights = distillation_losses(teacher, student, section)
-        return Distiller(
+        return constructor(
             teacher,
             student,
             losses,
@@ -193,7 +189,7 @@ def fit(
     data: Dataset,
     training: configs.Training,
     seed: int,
-    backup: pathlib.Path,
+    backup: pathlib.Path | None,
     verbose: str | int = "auto",
     *,
     views: int = 0,
@@ -207,7 +203,8 @@ def fit(
         data: The data. Samples without a label, or all of them, are for a Distiller.
         training: Length, rate, augmentation.
         seed: Seed of shuffling and augmentation.
-        backup: Folder that keeps the state between epochs; a training that finds one continues.
+        backup: Folder that keeps the state between epochs; a training that finds one continues. Without
+            it, an interrupted one starts anew.
         verbose: As in `keras.Model.fit`.
         views: Number of random views that take turns, epoch by epoch; 0 makes every epoch's new.
         caches: For a Distiller without its teacher: the `TeacherCache` of the training split, of as many
@@ -230,13 +227,12 @@ def fit(
         batches = train.dataset(data.x_train, labels[0], seed=seed, **wanted)
         validation = held_out.dataset(data.x_validation, labels[1], shuffle=False, **wanted)
     model.compile(optimizer(training, len(batches)), **objective(data.labels))
-    with quiet.native_logs(python_too=False):
-        history = model.fit(
-            batches,
-            epochs=training.epochs,
-            validation_data=validation,
-            callbacks=[_Backup(backup), batches.clock, *callbacks],
-            shuffle=False,
-            verbose=verbose,
-        )
+    history = model.fit(
+        batches,
+        epochs=training.epochs,
+        validation_data=validation,
+        callbacks=[*([] if backup is None else [_Backup(backup)]), batches.clock, *callbacks],
+        shuffle=False,
+        verbose=verbose,
+    )
     return history.history

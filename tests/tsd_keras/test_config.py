@@ -44,6 +44,7 @@ def test_overrides_reach_nested_keys():
             "one more entry than at_epochs",
         ),
         ("distillation.feature_weight=auto", "fixed needs a number or a schedule for feature_weight"),
+        ("quantize={mode: qat, equalize: auto}", "quantize: .*choose off"),
         ("epochs", "write --set"),
         ("seed.x=1", "seed is a value, not a section|seed"),
     ],
@@ -61,6 +62,17 @@ def test_weights_are_automatic_unless_given_and_schedules_survive_the_manifest(t
     assert (section.balance, section.hard_label_weight) == ("auto", "auto")
     assert section.feature_weight == config.Schedule(schedule="linear", start=1.0, end=0.0, epochs=30)
     assert type(section)(**section.model_dump(mode="json")) == section
+
+
+def test_qat_is_int8_after_further_lessons_at_a_tenth_of_the_rate():
+    loaded = config.load(DIGITS, ["quantize={mode: qat, epochs: 7}"])
+    assert loaded.quantize.numbers == loaded.quantize.settings().mode == "int8"
+    lessons = loaded.quantize.lessons(loaded.training)
+    assert (lessons.epochs, lessons.warmup_epochs) == (7, 0)
+    assert lessons.learning_rate == pytest.approx(loaded.training.learning_rate / 10)
+    overrides = ["quantize.mode=qat", "distillation.taps=[{match: weights}]"]
+    with pytest.raises(UserError, match="match: features"):
+        config.load(DIGITS, overrides)
 
 
 def test_files_that_are_no_configs_are_refused(tmp_path):

@@ -12,7 +12,12 @@ from tflite.quantize import bias_correction, calibration, equalize, flatbuffer, 
 from tflite.quantize.settings import Settings
 
 
-def quantize(model: bytes, settings: Settings, samples: np.ndarray | None = None) -> bytes:
+def quantize(
+    model: bytes,
+    settings: Settings,
+    samples: np.ndarray | None = None,
+    trained: calibration.Ranges | None = None,
+) -> bytes:
     """Quantizes a float flatbuffer after training.
 
     Args:
@@ -20,14 +25,18 @@ def quantize(model: bytes, settings: Settings, samples: np.ndarray | None = None
         settings: The mode and its ways. With the quantizer tensorflow only int8 starts from a
             flatbuffer.
         samples: Calibration samples `(n, ...)`, for int8 and int16x8.
+        trained: Ranges found in quantization-aware training, `{number among Graph.activations: (least,
+            largest)}`; the tensors that are not there are calibrated.
 
     Returns:
         The quantized flatbuffer; the same bytes for the same arguments.
 
     Raises:
-        UserError: If the model is quantized already, the samples do not fit it, or the back end
-            refuses it.
+        UserError: If the model is quantized already, the samples do not fit it, trained ranges and
+            equalization are asked for together, or the back end refuses it.
     """
+    if trained and settings.equalize != "off":
+        raise UserError("Equalization changes the tensors whose ranges were trained. Choose equalize: off.")
     graph = graph_module.read(model)
     refuse_quantized(graph)
     if settings.mode == "float32":
@@ -35,13 +44,13 @@ def quantize(model: bytes, settings: Settings, samples: np.ndarray | None = None
     if not settings.is_calibrated:
         return _back_end(model, settings, None)
     samples = calibration.checked(samples, graph.input.shape[1:], settings.mode)
-    return _calibrated(model, settings, samples)
+    return _calibrated(model, settings, samples, trained or {})
 
 
-def _calibrated(model, settings, samples) -> bytes:
+def _calibrated(model, settings, samples, trained) -> bytes:
     if settings.equalize == "auto":
         attempts = [
-            _calibrated(model, dataclasses.replace(settings, equalize=choice), samples)
+            _calibrated(model, dataclasses.replace(settings, equalize=choice), samples, trained)
             for choice in ("off", "on")
         ]
         return min(attempts, key=lambda one: bias_correction.output_error(model, one, samples))
@@ -49,7 +58,10 @@ def _calibrated(model, settings, samples) -> bytes:
         model = equalize.equalize(model)
 
     def again(changed):
-        return _back_end(changed, settings, calibration.ranges(changed, samples, settings))
+        ranges = calibration.ranges(changed, samples, settings)
+        indices = [tensor.index for tensor in graph_module.read(changed).activations()]
+        known = {indices[number]: pair for number, pair in trained.items()}
+        return _back_end(changed, settings, ranges | known)
 
     result = again(model)
     return bias_correction.correct(model, result, samples, again) if settings.correct_biases else result

@@ -3,9 +3,10 @@
 import dataclasses
 from typing import Annotated, Literal
 
+import pydantic
 from pydantic import Field
 
-from tsd_keras.config.section import Count, Section
+from tsd_keras.config.section import Count, Positive, Section
 
 
 class Convert(Section):
@@ -17,9 +18,15 @@ class Convert(Section):
 class Quantize(Section):
     """What conversion does to the numbers."""
 
-    mode: Literal["float32", "float16", "dynamic", "int8", "int16x8"] = Field(
-        "int8", description="TFLM runs int8, int16x8 and float32; firmware is made of int8"
+    mode: Literal["float32", "float16", "dynamic", "int8", "int16x8", "qat"] = Field(
+        "int8",
+        description="TFLM runs int8, int16x8 and float32; firmware is made of int8. qat is int8 after the "
+        "student has learned on with quantized weights and activations",
     )
+    epochs: Count = Field(
+        10, description="of qat: how long the student learns on, and beside it one in float to compare with"
+    )
+    learning_rate: Positive | None = Field(None, description="of qat: a tenth of training's where left out")
     quantizer: Literal["tensorflow", "litert"] = Field("tensorflow", description="back end")
     ranges: Literal["min_max", "moving_average", "percentile"] = Field(
         "min_max", description="how activations' ranges follow from the calibration samples"
@@ -35,12 +42,29 @@ class Quantize(Section):
     )
     allow_drop: bool = Field(False, description="go on even so")
 
+    @pydantic.model_validator(mode="after")
+    def _trained_ranges_stand(self):
+        if self.mode == "qat" and self.equalize != "off":
+            raise ValueError("equalize changes the tensors whose ranges qat has trained; choose off")
+        return self
+
+    @property
+    def numbers(self) -> str:
+        """What the converted model computes in: the mode, int8 for qat."""
+        return "int8" if self.mode == "qat" else self.mode
+
     def settings(self):
         """The same as the converter's `Settings`."""
         from tflite.quantize.settings import Settings
 
         known = {field.name for field in dataclasses.fields(Settings)}
-        return Settings(**{key: value for key, value in self.model_dump().items() if key in known})
+        values = {key: value for key, value in self.model_dump().items() if key in known}
+        return Settings(**values | {"mode": self.numbers})
+
+    def lessons(self, training):
+        """How long and how fast the student learns on: `training` with the epochs and rate of qat."""
+        rate = self.learning_rate or training.learning_rate / 10
+        return training.model_copy(update={"epochs": self.epochs, "learning_rate": rate, "warmup_epochs": 0})
 
 
 class Firmware(Section):

@@ -36,6 +36,15 @@ class Config(Section):
             raise ValueError("gate.change is width: give student.derive.width, below 1, to start from.")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _folded_kernels_have_no_taps(self):
+        if self.quantize.mode == "qat" and any(tap.match == "weights" for tap in self.distillation.taps):
+            raise ValueError(
+                "quantize.mode is qat, for which norms are folded into kernels: taps with match: weights "
+                "would compare others. Choose match: features."
+            )
+        return self
+
     def resolved(self) -> dict:
         """All values, defaults included, as plain types."""
         return self.model_dump(mode="json")

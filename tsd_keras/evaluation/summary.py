@@ -144,6 +144,11 @@ def _classifiers(result, answers, data, kind):
             for name in models
         },
     }
+    if "control" in models:
+        result["tests"]["student_vs_control"] = {
+            one: dataclasses.asdict(intervals.mcnemar(right["student", one], right["control", one]))
+            for one in answers.outputs["student"]
+        }
     for name, row in models.items():
         row["quantization_loss"] = row["float"]["accuracy"] - row[deployed(row)]["accuracy"]
         row["robustness"] = {

@@ -30,8 +30,24 @@ def sentence(metrics: dict) -> str:
     return (
         f"The distilled student answers {percent(row['accuracy'])} of the test samples rightly on "
         f"{ENGINES[engine]} (95 % interval {100 * low:.1f} to {100 * high:.1f}), {against}; "
-        f"{_gain(metrics, engine)}; {size}; {where}."
+        f"{_gain(metrics, engine)}; {size}; {where}.{_control(metrics, engine)}"
     )
+
+
+def _control(metrics, engine) -> str:
+    """What quantization-aware training brought, against as many epochs in float and quantizing afterwards."""
+    if "control" not in metrics["models"]:
+        return ""
+    own, other = (metrics["models"][name][engine]["accuracy"] for name in ("student", "control"))
+    test = metrics["tests"]["student_vs_control"][engine]
+    p = "< 0.001" if test["p_value"] < 0.001 else f"= {test['p_value']:.3f}"
+    facts = (
+        f"{percent(own)} against {percent(other)} for as many epochs in float, quantized afterwards "
+        f"(McNemar p {p})"
+    )
+    if own > other and test["p_value"] < 0.05:
+        return f" Quantization-aware training pays: {facts}."
+    return f" Quantization-aware training does not pay here: {facts}; quantize.mode int8 does as well."
 
 
 def _gain(metrics, engine) -> str:
