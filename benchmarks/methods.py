@@ -30,7 +30,10 @@ FIXED = {
     "taps": [],
 }
 KL = {"soft_labels": {"loss": "kl", "temperature": 4.0}}
-BALANCED = KL | {"taps": [{"loss": "l2_normalized"}]}
+DIST = {"soft_labels": {"loss": "correlation", "temperature": 4.0}}
+SHARES = {"balance": "gradient_shares"}
+NORMALIZED = {"taps": [{"loss": "l2_normalized"}]}
+SIMILARITY = {"taps": [{"loss": "similarity_preserving", "transformation": "identity"}]}
 
 
 def _soft(loss: str, temperature: float | str | None = 4.0) -> dict:
@@ -60,10 +63,16 @@ METHODS = {
     "KL + PKT": _taps("pkt", transformation="identity", weight=500),
     "KL + correlation": _taps("correlation", transformation="identity", weight=100),
     "KL + weights": _taps("l2", match="weights"),
-    "gradient shares": BALANCED | {"balance": "gradient_shares"},
-    "uncertainty": BALANCED | {"balance": "uncertainty"},
+    "KL, gradient shares": KL | SHARES | {"taps": []},
+    "KL + normalized L2, gradient shares": KL | SHARES | NORMALIZED,
+    "KL + similarity preserving, gradient shares": KL | SHARES | SIMILARITY,
+    "DIST + normalized L2, gradient shares": DIST | SHARES | NORMALIZED,
+    "DIST + similarity preserving, gradient shares": DIST | SHARES | SIMILARITY,
+    "KL + normalized L2, uncertainty": KL | NORMALIZED | {"balance": "uncertainty"},
     "default": {},
+    "default, live teacher": {},
 }
+LIVE = "default, live teacher"  # new views every epoch, where the others' take turns
 
 
 def main():
@@ -156,7 +165,8 @@ def _overrides(options, method, seed) -> list[str]:
     """The settings of one training. All of a seed's see as many views as were recorded for it."""
     overrides = [_section(method)] if method in METHODS else []
     if method != "teacher":
-        views = json.loads(_result(options, "teacher", seed).read_text())["views"]
+        recorded = json.loads(_result(options, "teacher", seed).read_text())["views"]
+        views = 0 if method == LIVE else recorded
         overrides.append(f"teacher_cache.views={views}")
     return [*options.set, f"seed={seed}", *overrides]
 

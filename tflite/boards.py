@@ -16,6 +16,8 @@ TABLE = pathlib.Path(__file__).resolve().parent.parent / "firmware" / "boards.ya
 # Code of TFLM: the interpreter, and each kind of operator. Set so that ResNet-8's six kinds come to the
 # 86 KB that a Cortex-M4 build with default registrations took; an estimate wherever it is shown.
 _TFLM_BYTES, _TFLM_OPERATOR_BYTES = 44_000, 7_000
+# Code of the generated C, each kind of kernel; an estimate likewise.
+_C_KERNEL_BYTES = 1_200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Board:
     core_flash_bytes: int
     stack_bytes: int
     fqbn: str
+    platformio: str
     toolchain: str
     sensor: str
     engines: tuple[str, ...]
@@ -143,12 +146,17 @@ def get(name: str) -> Board:
     return boards[name]
 
 
-def tflm_need(model: bytes, graph: Graph | None = None) -> Need:
-    """What a flatbuffer takes under TFLM: its arena measured, its code estimated."""
+def tflm_need(model: bytes, graph: Graph | None = None, arena: footprint.Arena | None = None) -> Need:
+    """What a flatbuffer takes under TFLM: its arena measured (where not given), its code estimated."""
     graph = graph or graph_module.read(model)
     kinds = len({operator.name for operator in graph.operators})
     code = _TFLM_BYTES + kinds * _TFLM_OPERATOR_BYTES
-    return Need("tflm", len(model), code, footprint.arena(model).recommended_bytes)
+    return Need("tflm", len(model), code, (arena or footprint.arena(model)).recommended_bytes)
+
+
+def c_need(constant_bytes: int, kernels: int, arena_bytes: int) -> Need:
+    """What generated C takes: constants and arena as generated, code estimated from its kinds of kernels."""
+    return Need("c", constant_bytes, kernels * _C_KERNEL_BYTES, arena_bytes)
 
 
 def fit(board: Board, need: Need) -> Fit:

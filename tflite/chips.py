@@ -10,7 +10,7 @@ import pathlib
 import subprocess
 import tempfile
 
-from tflite import compiled, emulator, micro
+from tflite import compiled, micro, processes
 from tflite.errors import UserError
 
 _PLUGIN = micro.FIRMWARE / "emulator" / "count_instructions.c"
@@ -32,6 +32,12 @@ class Chip:
     def tools(self) -> tuple[str, str]:
         """The programs it needs."""
         return self.compiler, self.emulator
+
+    @property
+    def picolibc_flags(self) -> list[str]:
+        """Flags for programs that use picolibc: processor, library, memory."""
+        layout = [f"-Wl,--defsym={name}={value:#x}" for name, value in zip(_MEMORY, self.memory, strict=True)]
+        return [*self.flags, *_PICOLIBC, *layout, "-Wl,--defsym=__stack_size=2048"]
 
     @property
     def is_thumb(self) -> bool:
@@ -86,9 +92,8 @@ def build(
         UserError: If the compiler is missing, or refuses the code.
     """
     _need(chip.compiler)
-    layout = [f"-Wl,--defsym={name}={value:#x}" for name, value in zip(_MEMORY, chip.memory, strict=True)]
-    command = [chip.compiler, *chip.flags, "-std=c99", "-Wall", "-Wextra", "-Werror", *flags, *_PICOLIBC]
-    command += [*layout, "-Wl,--defsym=__stack_size=2048", *sources, "-o", "program.elf"]
+    command = [chip.compiler, "-std=c99", "-Wall", "-Wextra", "-Werror", *flags, *chip.picolibc_flags]
+    command += [*sources, "-o", "program.elf"]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     if result.returncode:
         raise UserError(f"{chip.compiler} refuses the code:\n{result.stderr[-2000:]}")
@@ -111,7 +116,7 @@ def run(
     """
     _need(chip.emulator)
     command = [chip.emulator, "-display", "none", "-monitor", "none", "-serial", "none", *more]
-    with emulator.process([*command, *chip.machine, str(program)]) as process:
+    with processes.started([*command, *chip.machine, str(program)]) as process:
         output, _ = process.communicate(timeout=seconds)
         return process.returncode, output.decode(errors="replace")
 
@@ -157,7 +162,7 @@ def section_bytes(chip: Chip, program: pathlib.Path) -> dict[str, int]:
 
 
 def _need(tool: str):
-    if emulator.missing(tool):
+    if processes.missing(tool):
         raise UserError(f"{tool} is not installed. On Debian: make boards-setup")
 
 

@@ -1,7 +1,8 @@
 """Emulated boards: an exported firmware built for one, and run with its serial line on a pseudo terminal.
 
-simavr runs AVR chips cycle by cycle. Nothing is downloaded: the compilers and emulators are those on the
-PATH; on Debian `make boards-setup` installs them.
+simavr runs AVR chips cycle by cycle; QEMU runs Arm and RISC-V machines, exact in what they compute but
+not in time. Nothing is downloaded: the compilers and emulators are those on the PATH; on Debian
+`make boards-setup` installs them.
 """
 
 import contextlib
@@ -9,12 +10,11 @@ import dataclasses
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 
-from tflite import compiled, micro
+from tflite import chips, compiled, micro, processes
 from tflite.errors import UserError
 
 _SHARE = pathlib.Path("/usr/share")  # where Debian keeps Arduino's cores
@@ -43,7 +43,7 @@ class Avr:
 
     def missing(self) -> list[str]:
         """What it needs and is not installed: programs, Debian packages."""
-        lacking = missing("arduino-builder", "avr-gcc")
+        lacking = processes.missing("arduino-builder", "avr-gcc")
         found = subprocess.run([_cc(), "-E", "-include", _HEADER, "-xc", os.devnull], capture_output=True)
         return lacking + ["libsimavr-dev"] * (found.returncode != 0)
 
@@ -71,15 +71,89 @@ class Avr:
         return [str(runner), self.mcu, str(self.hertz), str(program)]
 
 
-MACHINES = {
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """This computer, with the project in plain C.
+
+    Attributes:
+        title: What a person calls it.
+        measures_time: Whether its microseconds are those of the real thing.
+    """
+
+    title: str = "this computer"
+    measures_time: bool = True
+
+    def missing(self) -> list[str]:
+        """What it needs and is not installed."""
+        return processes.missing("make", _cc())
+
+    def build(self, firmware: pathlib.Path, folder: pathlib.Path, example: str = "evaluate") -> pathlib.Path:
+        """Builds an example of the project in plain C, see `Avr.build`."""
+        return _make(firmware, folder, example, [f"CC={_cc()}"])
+
+    def command(self, program: pathlib.Path, folder: pathlib.Path) -> list[str]:
+        """What runs a program with the serial line on standard input and output."""
+        return [str(program)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Qemu:
+    """A machine of QEMU, with the project in plain C on picolibc.
+
+    Attributes:
+        title: What a person calls it.
+        chip: Its name in `tflite.chips.CHIPS`.
+        port: The file in `firmware/port/` of its serial line.
+        uart: The address of that, or `None` for the file's own.
+        measures_time: Whether its microseconds are those of the real board.
+    """
+
+    title: str
+    chip: str
+    port: str = "cmsdk_uart"
+    uart: int | None = None
+    measures_time: bool = False
+
+    def missing(self) -> list[str]:
+        """What it needs and is not installed."""
+        return processes.missing("make", *chips.CHIPS[self.chip].tools)
+
+    def build(self, firmware: pathlib.Path, folder: pathlib.Path, example: str = "evaluate") -> pathlib.Path:
+        """Builds an example of the project in plain C, see `Avr.build`."""
+        chip = chips.CHIPS[self.chip]
+        uart = [] if self.uart is None else [f"-DTSD_UART={self.uart:#x}"]
+        flags = " ".join(["-O2", *chip.picolibc_flags, *uart])
+        return _make(
+            firmware, folder, example, [f"CC={chip.compiler}", f"PORT={self.port}", f"CFLAGS={flags}"]
+        )
+
+    def command(self, program: pathlib.Path, folder: pathlib.Path) -> list[str]:
+        """What runs a program with the serial line on standard input and output."""
+        chip = chips.CHIPS[self.chip]
+        return [
+            chip.emulator,
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+            "-serial",
+            "stdio",
+            *chip.machine,
+            str(program),
+        ]
+
+
+MACHINES: dict[str, Avr | Qemu | Host] = {
     "mega2560": Avr("Arduino Mega 2560", "atmega2560", 16_000_000, "arduino:avr:mega:cpu=atmega2560"),
     "uno": Avr("Arduino Uno R3", "atmega328p", 16_000_000, "arduino:avr:uno"),
+    "cortex-m3": Qemu("Cortex-M3 (MPS2 AN385)", "cortex-m3"),
+    "cortex-m4f": Qemu("Cortex-M4F (MPS2 AN386)", "cortex-m4f"),
+    "cortex-m7": Qemu("Cortex-M7 (MPS2 AN500)", "cortex-m7"),
+    "cortex-m33": Qemu("Cortex-M33 (MPS2 AN505)", "cortex-m33", uart=0x50200000),
+    "cortex-m55": Qemu("Cortex-M55 (MPS3 AN547)", "cortex-m55", uart=0x59303000),
+    "rv32imc": Qemu("RISC-V RV32IMC (QEMU virt)", "rv32imc", "ns16550_uart"),
+    "host": Host(),
 }
-
-
-def missing(*tools: str) -> list[str]:
-    """Those of some programs that are not on the PATH."""
-    return [tool for tool in tools if shutil.which(tool) is None]
 
 
 @contextlib.contextmanager
@@ -106,26 +180,11 @@ def serial_port(name: str, firmware: pathlib.Path) -> Iterator[str]:
         folder = pathlib.Path(temporary)
         (folder / "build").mkdir()
         program = machine.build(firmware.absolute(), folder / "build")
-        with _terminal() as (device, path), process(machine.command(program, folder), device, device):
+        with (
+            _terminal() as (device, path),
+            processes.started(machine.command(program, folder), device, device),
+        ):
             yield path
-
-
-@contextlib.contextmanager
-def process(command: list, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) -> Iterator[subprocess.Popen]:
-    """A process in a group of its own, which is killed whole whatever happens.
-
-    With a pipe, its errors are in its output; else they are dropped.
-    """
-    errors = subprocess.STDOUT if stdout == subprocess.PIPE else subprocess.DEVNULL
-    started = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=errors, start_new_session=True)
-    try:
-        yield started
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(started.pid, signal.SIGKILL)
-        started.wait()
-        if started.stdout is not None:
-            started.stdout.close()
 
 
 def build_sketch(
@@ -158,6 +217,17 @@ def build_sketch(
     command += [f"-prefs=compiler.cpp.extra_flags=-DDECIMAL_DIG=__DECIMAL_DIG__ {flags}".rstrip()]
     _run([str(part) for part in [*command, "-build-path", folder, sketch]])
     return folder / f"{sketch.name}.elf"
+
+
+def _make(firmware: pathlib.Path, folder: pathlib.Path, example: str, settings: list[str]) -> pathlib.Path:
+    """Builds an example of the project in plain C with its Makefile."""
+    project = firmware / "c"
+    if not (project / "Makefile").is_file():
+        raise UserError(
+            f"{project} holds no project in plain C. Export the model again with --micro --engine both."
+        )
+    _run(["make", "-C", str(project), *settings, f"BUILD={folder}", example])
+    return folder / f"{example}.elf"
 
 
 def _cc() -> str:

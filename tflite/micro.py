@@ -19,6 +19,7 @@ import numpy as np
 from tflite.errors import UserError
 from tflite.footprint import Arena
 from tflite.graph import Graph, Tensor
+from tflite.sensor import Preprocessing, suggested
 
 FIRMWARE = pathlib.Path(__file__).resolve().parent.parent / "firmware"
 
@@ -39,6 +40,7 @@ class Firmware:
         golden_inputs: Raw int8 inputs for the self-test on the board, `(n, *input shape[1:])`.
         golden_outputs: Raw int8 outputs the reference gives for them, `(n, *output shape[1:])`.
         labels: Names of the classes in the order of the outputs; empty for other models.
+        preprocessing: How raw values became inputs in training.
         reference: The interpreter the golden outputs are from, in words.
         version: Version of the library, three numbers.
         url: Where its users can read on.
@@ -55,6 +57,7 @@ class Firmware:
     golden_inputs: np.ndarray
     golden_outputs: np.ndarray
     labels: tuple[str, ...] = ()
+    preprocessing: Preprocessing = Preprocessing()
     reference: str = "TensorFlow Lite Micro's reference kernels"
     version: str = "1.0.0"
     url: str = "https://github.com/tensorflow/tflite-micro"
@@ -67,7 +70,7 @@ class Firmware:
                     f"The model has {len(indices)} {side}s; firmware is made for models with one "
                     f"input and one output. Split the model, or concatenate its {side}s."
                 )
-            _check_tensor(self.graph.tensors[indices[0]], side)
+            check_tensor(self.graph.tensors[indices[0]], side)
         _check_goldens(self.golden_inputs, self.graph.input, "inputs")
         _check_goldens(self.golden_outputs, self.graph.output, "outputs")
         if len(self.golden_inputs) != len(self.golden_outputs):
@@ -149,6 +152,8 @@ def sources(firmware: Firmware) -> dict[str, str]:
         f"{stem}_data.h": fill(firmware, "model/data.h"),
         f"{stem}_data.c": fill(firmware, "model/data.c", **labels, **goldens),
         f"{stem}_tflm.cpp": fill(firmware, "model/tflm.cpp", **labels),
+        f"{stem}_network.c": fill(firmware, "model/network.c"),
+        f"{stem}_input.h": fill(firmware, "model/input.h"),
     }
     for room in ("tsd", "serial"):
         for path in sorted((FIRMWARE / room).glob("*.h")):
@@ -156,20 +161,53 @@ def sources(firmware: Firmware) -> dict[str, str]:
     return result
 
 
-def fill(firmware: Firmware, template: str, **values: str) -> str:
+def sensor_values(shape: tuple[int, ...], preprocessing: Preprocessing, macro: str) -> dict[str, str]:
+    """What the `@NAMES@` about the sensor stand for in templates.
+
+    Args:
+        shape: The input's, batch included.
+        preprocessing: That of the training.
+        macro: What the model's constants begin with.
+    """
+    sensor = suggested(shape)
+    stride = sensor.steps if sensor.kind == "image" else preprocessing.stride or sensor.steps
+    sizes = f"#define {macro}_HEIGHT {sensor.height}\n#define {macro}_WIDTH {sensor.width}\n"
+    return {
+        "SENSOR_KIND": sensor.kind,
+        "SENSOR_WORDS": sensor.words,
+        "STEP_WORDS": "a pixel" if sensor.kind == "image" else "a moment",
+        "SENSOR_STEPS": f"{sensor.steps:,} {'pixels' if sensor.kind == 'image' else 'time steps'} of "
+        f"{sensor.channels} {'values' if sensor.channels > 1 else 'value'}",
+        "RAW_SCALE": float_literal(preprocessing.scale),
+        "RAW_SCALE_TEXT": f"{np.float32(preprocessing.scale):.9g}",
+        "CHANNELS": str(sensor.channels),
+        "STEPS": str(sensor.steps),
+        "STRIDE": str(stride),
+        "HEIGHT": str(sensor.height),
+        "WIDTH": str(sensor.width),
+        "IMAGE_SIZE": sizes if sensor.kind == "image" else "",
+    }
+
+
+def fill(firmware: Firmware, template: str, **further: str) -> str:
     """The text of a template with its `@NAMES@` filled in.
 
     Args:
         firmware: What to fill in.
         template: Path within `firmware/templates`.
-        **values: Further names and what they stand for.
+        **further: More names and what they stand for.
     """
-    return fill_text(template, {**_values(firmware), **values})
+    return fill_text(template, values(firmware) | further)
 
 
 def fill_text(template: str, values: dict[str, str]) -> str:
     """The text of a template within `firmware/templates` with its `@NAMES@` filled in."""
-    return re.sub(r"@([A-Z][A-Z0-9_]*)@", lambda match: values[match[1]], _template(template))
+    return fill_names(_template(template), values)
+
+
+def fill_names(text: str, values: dict[str, str]) -> str:
+    """A text with its `@NAMES@` filled in."""
+    return re.sub(r"@([A-Z][A-Z0-9_]*)@", lambda match: values[match[1]], text)
 
 
 def string_literal(text: str) -> str:
@@ -206,7 +244,12 @@ def array_rows(values: Iterable[str]) -> str:
     return "\n".join([*rows, row])
 
 
-def _check_tensor(tensor: Tensor, side: str) -> None:
+def check_tensor(tensor: Tensor, side: str) -> None:
+    """Refuses an input or output that is not one int8 sample.
+
+    Raises:
+        UserError: Says what it is instead.
+    """
     quantization = tensor.quantization
     if tensor.dtype != "int8" or quantization is None or len(quantization.scales) != 1:
         raise UserError(
@@ -264,7 +307,7 @@ def _template(name: str) -> str:
         ) from error
 
 
-def _values(firmware: Firmware) -> dict[str, str]:
+def values(firmware: Firmware) -> dict[str, str]:
     """What each `@NAME@` of the templates stands for."""
     stem = firmware.identifier
     return {
@@ -280,13 +323,14 @@ def _values(firmware: Firmware) -> dict[str, str]:
         "REFERENCE": firmware.reference,
         "MODEL_BYTES": str(len(firmware.model)),
         "SHA256": hashlib.sha256(firmware.model).hexdigest(),
-        "FINGERPRINT": ", ".join(f"0x{byte:02x}" for byte in hashlib.sha256(firmware.model).digest()[:8]),
+        "FINGERPRINT": fingerprint(firmware.model),
         "ARENA_BYTES": str(firmware.arena.recommended_bytes),
         "ARENA_COMMENT": _arena_comment(firmware.arena),
         "OPERATORS": str(len(firmware.resolver_methods)),
         "OPERATOR_NAMES": ", ".join(name[len("Add") :] for name in firmware.resolver_methods),
         "ADD_OPERATORS": "\n".join(map(_add_operator, firmware.resolver_methods)),
         "GOLDENS": str(len(firmware.golden_inputs)),
+        **sensor_values(firmware.graph.input.shape, firmware.preprocessing, f"TSD_{stem.upper()}"),
         **_tensor_values("INPUT", firmware.graph.input),
         **_tensor_values("OUTPUT", firmware.graph.output),
     }
@@ -305,6 +349,11 @@ def _tensor_values(side: str, tensor: Tensor) -> dict[str, str]:
     }
 
 
+def fingerprint(model: bytes) -> str:
+    """The first bytes of a flatbuffer's SHA-256, as the elements of a C array."""
+    return ", ".join(f"0x{byte:02x}" for byte in hashlib.sha256(model).digest()[:8])
+
+
 def _add_operator(method: str) -> str:
     return f'  if (resolver.{method}() != kTfLiteOk) return "{method[len("Add") :]}";'
 
@@ -319,13 +368,23 @@ def _arena_comment(arena: Arena) -> str:
     return "\n".join(textwrap.wrap(text, 97, initial_indent=" * ", subsequent_indent=" * "))
 
 
+def label_values(labels: tuple[str, ...], values: dict[str, str]) -> dict[str, str]:
+    """The declaration and the definition of the class names; empty for other models."""
+    if not labels:
+        return {"LABELS": "", "LABELS_DECLARATION": ""}
+    rows = "\n".join(f"    {string_literal(label)}," for label in labels)
+    return {
+        "LABELS": fill_text("model/labels.c", values | {"LABEL_ROWS": rows}),
+        "LABELS_DECLARATION": fill_text("model/labels.h", values),
+    }
+
+
 def _labels(firmware: Firmware) -> dict[str, str]:
     """The parts that only models with class labels have."""
+    found = label_values(firmware.labels, values(firmware))
     if not firmware.labels:
-        return {"LABELS": "", "CLASSIFY_DECLARATION": "", "CLASSIFY_DEFINITION": ""}
-    rows = "\n".join(f"    {string_literal(label)}," for label in firmware.labels)
-    return {
-        "LABELS": fill(firmware, "model/labels.c", LABEL_ROWS=rows),
-        "CLASSIFY_DECLARATION": fill(firmware, "model/classify.h"),
+        return found | {"CLASSIFY_DECLARATION": "", "CLASSIFY_DEFINITION": ""}
+    return found | {
+        "CLASSIFY_DECLARATION": fill(firmware, "model/classify.h", **found),
         "CLASSIFY_DEFINITION": fill(firmware, "model/classify.cpp"),
     }

@@ -20,8 +20,8 @@ class DenseKernel(keras.layers.Layer):
             `"identity"` (nothing), `"linear"` (a dense layer over the last axis, any rank), `"conv1x1"`
             (the same, as a convolution over a map, `(batch, length, channels)` or `(batch, height,
             width, channels)`), or `"nonlinear"` (two dense layers with a ReLU between them).
-        loss: `"l2"` (mean squared difference, FitNets, arXiv 1412.6550) or `"l2_normalized"` (of
-            features scaled to unit length at every position), which compare channel by channel;
+        loss: `"l2_normalized"` (squared distance of features scaled to unit length at every position)
+            or `"l2"` (mean squared difference, FitNets, arXiv 1412.6550), which compare channel by channel;
             `"attention_transfer"` (arXiv 1612.03928), which compares positions; `"similarity_preserving"`
             (arXiv 1907.09682), `"pkt"` (arXiv 1803.10837) or `"correlation"` (arXiv 1904.01802), which
             compare how alike the samples of a batch are. Only those of the first kind need equal
@@ -40,7 +40,7 @@ class DenseKernel(keras.layers.Layer):
     def __init__(
         self,
         transformation: str = "linear",
-        loss: str = "l2",
+        loss: str = "l2_normalized",
         projection_variance: float = 1.0,
         kernel_update_rate: float = 1.0,
         name: str | None = None,

@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--data", help=".npz with x and y (or x_test and y_test), instead of --run")
         one.add_argument("--limit", type=int, help="only the first samples")
         one.add_argument("--out", help="JSON file to write; default: device.json in the run's folder")
-    emulate.add_argument("--board", choices=emulator.MACHINES, default="mega2560")
+    emulate.add_argument("--board", choices=tuple(emulator.MACHINES), default="mega2560")
     return arguments
 
 

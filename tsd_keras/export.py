@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 
 from tflite.errors import UserError
+from tflite.sensor import Preprocessing
 from tsd_keras import command_line, quantization
 
 GOLDENS = 8
@@ -26,7 +27,16 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument("--out", required=True, help="folder to write to")
     arguments.add_argument(
-        "--micro", action="store_true", help="write an Arduino library and an ESP-IDF project"
+        "--micro", action="store_true", help="write projects: Arduino, PlatformIO, ESP-IDF, plain C"
+    )
+    arguments.add_argument(
+        "--raw-scale",
+        type=float,
+        default=1.0,
+        help="with --micro: input = raw sensor value * this, as in training",
+    )
+    arguments.add_argument(
+        "--stride", type=int, help="with --micro: time steps from one window to the next; default: a window"
     )
     arguments.add_argument(
         "--engine",
@@ -73,7 +83,9 @@ def main(options: argparse.Namespace) -> None:
         _check_board(options.board, data)
     labels = tuple(options.labels.split(",")) if options.labels else ()
     name = options.name or path.stem
-    written = write(data, out, name, samples, labels, options.micro, layers, options.engine, options.optimize)
+    preprocessing = Preprocessing(options.raw_scale, options.stride)
+    how = options.engine, options.optimize, preprocessing
+    written = write(data, out, name, samples, labels, options.micro, layers, *how)
     for place, count in Counter(_place(file.relative_to(out)) for file in written).items():
         print(f"wrote {out / place}" + (f" ({count} files)" if count > 1 else ""))
 
@@ -187,6 +199,7 @@ def write(
     layers=None,
     engine: str = "both",
     optimize: str = "size",
+    preprocessing=None,
 ) -> list[pathlib.Path]:
     """Checks a flatbuffer on the engines that are here and writes it, and firmware if asked for.
 
@@ -201,6 +214,8 @@ def write(
         engine: What firmware is written for, one of `ENGINES`; with `"both"`, an operator that has no
             kernel in C leaves the C out, with a word about it.
         optimize: What the plain C is made for, one of `OPTIMIZE`.
+        preprocessing: A `tflite.sensor.Preprocessing`: how raw values became inputs in training; default:
+            they are the inputs.
 
     Returns:
         The files written.
@@ -211,7 +226,9 @@ def write(
     """
     from tflite import engines, files, footprint, graph, operators, package, parity
     from tflite import micro as micro_module
+    from tflite.aot import projects
 
+    preprocessing = preprocessing or Preprocessing()
     read = graph.read(data)
     if micro and engine != "c":
         operators.check(read, layers)
@@ -237,7 +254,10 @@ def write(
     firmware, plain_c = None, None
     if micro and engine != "tflm":
         goldens = inputs, outputs[reference.name]
-        plain_c = _plain_c(data, read, name, goldens, reference.name, layers, facts, engine, optimize)
+        source = _plain_c(data, read, name, goldens, reference.name, layers, facts, engine, optimize)
+        if source is not None:
+            about = micro_module.Firmware.version, micro_module.Firmware.url, labels, preprocessing
+            plain_c = projects.library(source, read, name, data, *about)
     if micro and engine != "c":
         arena = footprint.arena(data)
         facts["arena"] = dataclasses.asdict(arena) | {"recommended_bytes": arena.recommended_bytes}
@@ -250,6 +270,7 @@ def write(
             golden_inputs=inputs[:GOLDENS],
             golden_outputs=outputs[reference.name][:GOLDENS],
             labels=labels,
+            preprocessing=preprocessing,
             reference="TensorFlow Lite Micro's reference kernels" if reference.name == "tflm" else "LiteRT",
         )
     _print(facts)
@@ -260,17 +281,15 @@ def write(
     return [*written, files.write_json(out / "export.json", facts | {"sha256": checksums})]
 
 
-def _plain_c(
-    data, read, name, goldens, reference, layers, facts, engine, optimize
-) -> dict[str, bytes] | None:
-    """The files of the generated C, after it was compiled here and compared with the reference.
+def _plain_c(data, read, name, goldens, reference, layers, facts, engine, optimize):
+    """The generated C, after it was compiled here and compared with the reference.
 
     Returns:
-        Path -> contents, or None where an operator has no kernel and the interpreter is written as well.
+        A `tflite.aot.emit.Source`, or None where an operator has no kernel and the interpreter is
+            written as well.
     """
     from tflite import compiled, engines
-    from tflite.aot import emit, projects
-    from tflite.micro import Firmware
+    from tflite.aot import emit
 
     inputs, outputs = goldens
     try:
@@ -293,7 +312,7 @@ def _plain_c(
                 f"The generated C differs from TFLM in {facts['c']['differing_values']} output values, which "
                 "must not be: please report it. Choose --engine tflm."
             )
-    return projects.files(source, read, name, data, Firmware.version, Firmware.url)
+    return source
 
 
 def _print(facts: dict):

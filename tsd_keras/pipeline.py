@@ -359,8 +359,9 @@ class Pipeline:
     # -- what is handed over ----------------------------------------------------------------------
 
     def write_firmware(self):
-        """Arduino library and ESP-IDF project of the distilled student."""
+        """Projects for boards, with the distilled student."""
         command_line.heading("Firmware")
+        from tflite.sensor import Preprocessing
         from tsd_keras import export
 
         section = self.config.firmware
@@ -378,6 +379,7 @@ class Pipeline:
                 micro=self.config.quantize.numbers == "int8",
                 engine=section.engine,
                 optimize=section.optimize,
+                preprocessing=Preprocessing(self.data.scale, self.config.data.stride),
             )
 
         self._stage("firmware", inputs, [f"export/{name}.tflite", "export/export.json"], work)

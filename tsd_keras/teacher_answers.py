@@ -103,13 +103,16 @@ class TeacherAnswers:
     @functools.cached_property
     def config(self):
         """The run's config, automatic taps named by their layers."""
-        section = self._config.distillation
-        if all(tap.teacher is not None for tap in section.taps):
+        section, cache = self._config.distillation, self._config.teacher_cache
+        if section.taps == "auto" and cache.features is False and cache.views != 0:
+            taps = []
+        elif section.taps != "auto" and all(tap.teacher is not None for tap in section.taps):
             return self._config
-        try:
-            taps = training.named_taps(self._load_teacher(), self._build_student(), section)
-        except ValueError as error:
-            raise UserError(f"distillation.taps: {error}") from error
+        else:
+            try:
+                taps = training.named_taps(self._load_teacher(), self._build_student(), section)
+            except ValueError as error:
+                raise UserError(f"distillation.taps: {error}") from error
         named = section.model_copy(update={"taps": taps})
         return self._config.model_copy(update={"distillation": named})
 
@@ -125,7 +128,7 @@ class TeacherAnswers:
         config = self._config
         if config.teacher_cache.views == 0:
             return plan(config.teacher_cache, config.training.epochs, True, 0, 0, 0)
-        if any(tap.match == "weights" for tap in config.distillation.taps):
+        if any(tap.match == "weights" for tap in self.config.distillation.taps):
             views = 0 if config.teacher_cache.views == "auto" else config.teacher_cache.views
             return Plan(views, 0, "the teacher stays live: taps compare its weights")
         try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from tflite import files
+from tflite import files, quiet
 from tflite.errors import UserError
 from tsd_keras import balance, schedules
 from tsd_keras import config as configs
@@ -70,8 +70,14 @@ def named_taps(teacher, student, section: configs.Distillation) -> list[configs.
     """The taps of a config, those that name no layers replaced by one for every resolution stage.
 
     Raises:
-        ValueError: If the models have no stages to pair.
+        ValueError: If the models have no stages to pair, and an entry asks for them (`auto` does without).
     """
+    if section.taps == "auto":
+        try:
+            return named_taps(teacher, student, section.model_copy(update={"taps": [configs.TapSection()]}))
+        except ValueError as error:
+            print(f"   no taps: {error}", flush=True)
+            return []
     named = []
     for entry in section.taps:
         if entry.teacher is not None:
@@ -227,12 +233,13 @@ def fit(
         batches = train.dataset(data.x_train, labels[0], seed=seed, **wanted)
         validation = held_out.dataset(data.x_validation, labels[1], shuffle=False, **wanted)
     model.compile(optimizer(training, len(batches)), **objective(data.labels))
-    history = model.fit(
-        batches,
-        epochs=training.epochs,
-        validation_data=validation,
-        callbacks=[*([] if backup is None else [_Backup(backup)]), batches.clock, *callbacks],
-        shuffle=False,
-        verbose=verbose,
-    )
+    with quiet.native_logs(python_too=False):
+        history = model.fit(
+            batches,
+            epochs=training.epochs,
+            validation_data=validation,
+            callbacks=[*([] if backup is None else [_Backup(backup)]), batches.clock, *callbacks],
+            shuffle=False,
+            verbose=verbose,
+        )
     return history.history

@@ -28,6 +28,14 @@ static inline int32_t tsd_scale(int32_t x, int32_t m, int shift) {
   return tsd_divide_by_power(tsd_high_multiply(x, m), -shift);
 }
 
+/* The same for the 64-bit sums of 16-bit activations: m is cut to 16 bits, and there is one rounding, half
+ * up; -31 <= shift < 8. */
+static inline int32_t tsd_scale_wide(int64_t x, int32_t m, int shift) {
+  const int32_t cut = m < 0x7FFF0000L ? (m + ((int32_t)1 << 15)) >> 16 : 0x7FFF;
+  const int total = 15 - shift;
+  return (int32_t)((x * cut + ((int64_t)1 << (total - 1))) >> total);
+}
+
 static inline int32_t tsd_clamp(int32_t x, int32_t minimum, int32_t maximum) {
   if (x < minimum) return minimum;
   return x > maximum ? maximum : x;

@@ -28,7 +28,7 @@ static inline int8_t tsd_mean_of(const tsd_mean_args *p, int32_t sum) {
 static void tsd_mean(const tsd_mean_args *args, const int8_t *input, int8_t *output) {
   TSD_FETCH(tsd_mean_args, p, args);
   const tsd_reduce_args *const axes = &p->axes;
-  TSD_FOR_EACH_KEPT(axes, input, {
+  TSD_FOR_EACH_KEPT(axes, int8_t, input, {
     int32_t sum = 0;
     TSD_FOR_EACH_REDUCED(axes, { sum += in[i]; })
     *output++ = tsd_mean_of(p, sum);

@@ -1,28 +1,14 @@
-/* MUL, int8: output = clamp(output_offset + scale((a + a_offset) * (b + b_offset))). */
+/* MUL, int8; see mul_element.h. */
 #ifndef TSD_MUL_H
 #define TSD_MUL_H
 
-#include "broadcast.h"
-#include "fixed_point.h"
-
-typedef struct {
-  tsd_broadcast_args pairs;
-  int16_t a_offset, b_offset, output_offset;
-  int16_t minimum, maximum;
-  int32_t multiplier;
-  int8_t shift;
-} tsd_mul_args;
-
-static inline int32_t tsd_mul_element(const tsd_mul_args *p, int32_t a, int32_t b) {
-  const int32_t product = (a + p->a_offset) * (b + p->b_offset);
-  return tsd_clamp(tsd_scale(product, p->multiplier, p->shift) + p->output_offset, p->minimum, p->maximum);
-}
+#include "mul_element.h"
 
 static void tsd_mul(const tsd_mul_args *args, const int8_t *a, const int8_t *b, int8_t *output) {
   TSD_FETCH(tsd_mul_args, p, args);
   const tsd_broadcast_args *const pairs = &p->pairs;
   TSD_FOR_EACH_PAIR(pairs, *output++ = (int8_t)tsd_mul_element(p, tsd_read8(a + i, pairs->a_constant),
-                                                               tsd_read8(b + j, pairs->b_constant)))
+                                                            tsd_read8(b + j, pairs->b_constant)))
 }
 
 #endif /* TSD_MUL_H */

@@ -19,12 +19,12 @@ typedef struct {
   }
 
 /* Runs `statement` for each output in order; `in` points to its first element. */
-#define TSD_FOR_EACH_KEPT(p, input, statement)                                                      \
+#define TSD_FOR_EACH_KEPT(p, type, input, statement)                                                \
   for (int16_t k0 = 0; k0 < (p)->kept[0]; ++k0) {                                                    \
     for (int16_t k1 = 0; k1 < (p)->kept[1]; ++k1) {                                                  \
       for (int16_t k2 = 0; k2 < (p)->kept[2]; ++k2) {                                                \
-        const int8_t *in = (input) + k0 * (p)->kept_steps[0] + k1 * (p)->kept_steps[1] +             \
-                           k2 * (p)->kept_steps[2];                                                  \
+        const type *in = (input) + k0 * (p)->kept_steps[0] + k1 * (p)->kept_steps[1] +               \
+                         k2 * (p)->kept_steps[2];                                                    \
         statement                                                                                    \
       }                                                                                              \
     }                                                                                                \

@@ -29,7 +29,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../tsd/tsd_status.h"
+#ifdef __AVR__
+#include <avr/io.h>
+#endif
+
+#include "../tsd/tsd_network.h"
 
 #define TSD_SERIAL_VERSION 1
 #define TSD_SERIAL_UNKNOWN 0xffffffffUL
@@ -59,6 +63,20 @@
 #endif
 #endif
 
+/* Inputs in a frame, 1 to 16: more of them save time on the line, fewer save memory. An AVR gives
+ * an eighth of its memory to the inputs, others 2 KB. */
+#ifdef __AVR__
+#define TSD_SERIAL_ROOM ((RAMEND - RAMSTART + 1L) / 8)
+#else
+#define TSD_SERIAL_ROOM 2048L
+#endif
+#ifndef TSD_SERIAL_BATCH
+#define TSD_SERIAL_BATCH(input)          \
+  ((input) > TSD_SERIAL_ROOM / 2    ? 1  \
+   : (input) < TSD_SERIAL_ROOM / 16 ? 16 \
+                                    : (uint16_t)(TSD_SERIAL_ROOM / (input)))
+#endif
+
 /* Bytes of memory for batches of up to `batch` inputs of `input` and outputs of `output` bytes. */
 #define TSD_SERIAL_BUFFER(input, output, batch)                \
   (2 * TSD_SERIAL_FRAME + (size_t)(batch) * (size_t)(input) +  \
@@ -66,24 +84,17 @@
         ? (size_t)(batch) * ((size_t)(output) + 5)             \
         : TSD_SERIAL_TEXT))
 
-/* What is at the end of the line. Functions that are not there may be NULL, but for run. */
-typedef struct tsd_serial_model {
-  const char *name;
-  uint8_t fingerprint[8]; /* the first bytes of the flatbuffer's SHA-256 */
-  uint32_t input_size;
-  uint32_t output_size;
+/* The board at the end of the line. Functions that are not there may be NULL, but for write. */
+typedef struct tsd_serial_port {
   uint16_t batch; /* inputs a frame may hold */
-  tsd_status (*run)(const int8_t *input, int8_t *output);
-  tsd_status (*selftest)(void);
-  const char *(*message)(void);      /* of the last failure */
-  uint32_t (*microseconds)(void);    /* a clock that wraps around */
-  uint32_t (*free_memory)(void);     /* bytes */
-  uint32_t (*arena)(uint32_t *used); /* bytes of the arena, and how many of them are used */
-} tsd_serial_model;
+  void (*write)(const uint8_t *bytes, size_t count);
+  uint32_t (*microseconds)(void); /* a clock that wraps around */
+  uint32_t (*free_memory)(void);  /* bytes */
+} tsd_serial_port;
 
 typedef struct tsd_serial {
-  const tsd_serial_model *model;
-  void (*write)(const uint8_t *bytes, size_t count);
+  const tsd_network *network;
+  const tsd_serial_port *port;
   uint8_t *request; /* TSD_SERIAL_FRAME + batch * input size */
   size_t capacity;
   uint8_t *reply;
@@ -96,14 +107,13 @@ typedef struct tsd_serial {
 } tsd_serial;
 
 /* Prepares a line. `buffer` has TSD_SERIAL_BUFFER(input size, output size, batch) bytes. */
-static inline void tsd_serial_begin(tsd_serial *line, const tsd_serial_model *model,
-                                    void (*write)(const uint8_t *bytes, size_t count),
-                                    uint8_t *buffer) {
+static inline void tsd_serial_begin(tsd_serial *line, const tsd_network *network,
+                                    const tsd_serial_port *port, uint8_t *buffer) {
   memset(line, 0, sizeof(*line));
-  line->model = model;
-  line->write = write;
+  line->network = network;
+  line->port = port;
   line->request = buffer;
-  line->capacity = TSD_SERIAL_FRAME + (size_t)model->batch * (size_t)model->input_size;
+  line->capacity = TSD_SERIAL_FRAME + (size_t)port->batch * (size_t)network->input_size;
   line->reply = buffer + line->capacity;
 }
 
@@ -162,13 +172,13 @@ static inline void tsd_serial_send(tsd_serial *line) {
     size_t stop = start;
     while (stop < line->replied && stop - start < 254 && line->reply[stop] != 0) ++stop;
     const uint8_t code = (uint8_t)(stop - start + 1);
-    line->write(&code, 1);
-    if (stop > start) line->write(line->reply + start, stop - start);
+    line->port->write(&code, 1);
+    if (stop > start) line->port->write(line->reply + start, stop - start);
     if (stop == line->replied) break;
     /* A block of 254 has no zero behind it; any other one stands for its zero as well. */
     start = code == 0xff ? stop : stop + 1;
   }
-  line->write(&end, 1);
+  line->port->write(&end, 1);
 }
 
 static inline void tsd_serial_fail(tsd_serial *line, uint8_t fault, const char *message) {
@@ -182,45 +192,41 @@ static inline void tsd_serial_fail(tsd_serial *line, uint8_t fault, const char *
 /* -- the commands ---------------------------------------------------------------------------- */
 
 static inline uint32_t tsd_serial_now(const tsd_serial *line) {
-  return line->model->microseconds == NULL ? 0 : line->model->microseconds();
-}
-
-static inline const char *tsd_serial_message(const tsd_serial *line) {
-  return line->model->message == NULL ? NULL : line->model->message();
+  return line->port->microseconds == NULL ? 0 : line->port->microseconds();
 }
 
 static inline void tsd_serial_identify(tsd_serial *line) {
-  const tsd_serial_model *model = line->model;
+  const tsd_network *network = line->network;
   tsd_serial_put(line, TSD_SERIAL_VERSION);
-  for (int i = 0; i < 8; ++i) tsd_serial_put(line, model->fingerprint[i]);
-  tsd_serial_put_number(line, model->input_size, 4);
-  tsd_serial_put_number(line, model->output_size, 4);
-  tsd_serial_put_number(line, model->batch, 2);
-  tsd_serial_put_text(line, model->name);
+  for (int i = 0; i < 8; ++i) tsd_serial_put(line, network->fingerprint[i]);
+  tsd_serial_put_number(line, network->input_size, 4);
+  tsd_serial_put_number(line, network->output_size, 4);
+  tsd_serial_put_number(line, line->port->batch, 2);
+  tsd_serial_put_text(line, network->name);
   tsd_serial_send(line);
 }
 
 static inline void tsd_serial_selftest(tsd_serial *line) {
   const uint32_t start = tsd_serial_now(line);
-  const tsd_status status = line->model->selftest == NULL ? TSD_NOT_BEGUN : line->model->selftest();
+  const tsd_status status = line->network->selftest();
   const uint32_t elapsed = tsd_serial_now(line) - start;
   tsd_serial_put(line, (uint8_t)status);
   tsd_serial_put_number(line, elapsed, 4);
-  if (status != TSD_OK) tsd_serial_put_text(line, tsd_serial_message(line));
+  if (status != TSD_OK) tsd_serial_put_text(line, line->network->message());
   tsd_serial_send(line);
 }
 
 static inline void tsd_serial_infer(tsd_serial *line, size_t size) {
-  const tsd_serial_model *model = line->model;
-  const size_t in = (size_t)model->input_size, out = (size_t)model->output_size;
+  const tsd_network *network = line->network;
+  const size_t in = (size_t)network->input_size, out = (size_t)network->output_size;
   uint32_t before = 0;
   for (size_t at = 0; at < size; at += in) {
     const uint32_t start = tsd_serial_now(line);
-    const tsd_status status = model->run((const int8_t *)(line->request + 2 + at),
-                                         (int8_t *)(line->reply + line->replied));
+    const tsd_status status = network->run((const int8_t *)(line->request + 2 + at),
+                                           (int8_t *)(line->reply + line->replied));
     const uint32_t elapsed = tsd_serial_now(line) - start;
     if (status != TSD_OK) {
-      tsd_serial_fail(line, TSD_SERIAL_FAILED_RUN, tsd_serial_message(line));
+      tsd_serial_fail(line, TSD_SERIAL_FAILED_RUN, line->network->message());
       return;
     }
     line->replied += out;
@@ -232,12 +238,10 @@ static inline void tsd_serial_infer(tsd_serial *line, size_t size) {
 
 static inline void tsd_serial_statistics(tsd_serial *line) {
   uint32_t used = TSD_SERIAL_UNKNOWN;
-  const uint32_t arena =
-      line->model->arena == NULL ? TSD_SERIAL_UNKNOWN : line->model->arena(&used);
-  tsd_serial_put_number(line, arena, 4);
+  uint32_t (*const free_memory)(void) = line->port->free_memory;
+  tsd_serial_put_number(line, line->network->arena(&used), 4);
   tsd_serial_put_number(line, used, 4);
-  tsd_serial_put_number(
-      line, line->model->free_memory == NULL ? TSD_SERIAL_UNKNOWN : line->model->free_memory(), 4);
+  tsd_serial_put_number(line, free_memory == NULL ? TSD_SERIAL_UNKNOWN : free_memory(), 4);
   tsd_serial_put_number(line, line->damaged, 4);
   tsd_serial_send(line);
 }
@@ -245,7 +249,7 @@ static inline void tsd_serial_statistics(tsd_serial *line) {
 /* Obeys a frame whose CRC is right; `size` bytes of payload. */
 static inline void tsd_serial_obey(tsd_serial *line, size_t size) {
   const uint8_t command = line->request[0];
-  const size_t in = (size_t)line->model->input_size;
+  const size_t in = (size_t)line->network->input_size;
   const int is_infer = command == TSD_SERIAL_INFER;
   if (command < TSD_SERIAL_IDENTIFY || command > TSD_SERIAL_STATISTICS) {
     tsd_serial_fail(line, TSD_SERIAL_NO_COMMAND, "unknown command");

@@ -13,6 +13,7 @@
 
 #include "tsd_quantize.h"
 #include "tsd_status.h"
+#include "tsd_text.h"
 
 /* real = scale * (int8 - zero_point) for each of `size` elements. */
 typedef struct tsd_tensor {
@@ -47,23 +48,12 @@ typedef struct tsd_engine {
 
 /* Appends text to the engine's message; what does not fit is left out. */
 static inline void tsd_say(tsd_engine *engine, const char *text) {
-  size_t length = strlen(engine->message);
-  while (*text != '\0' && length + 1 < sizeof(engine->message)) engine->message[length++] = *text++;
-  engine->message[length] = '\0';
+  tsd_text_add(engine->message, sizeof(engine->message), text);
 }
 
 /* Appends a decimal number to the engine's message. */
 static inline void tsd_say_number(tsd_engine *engine, long number) {
-  char digits[3 * sizeof(long) + 2];
-  char *digit = digits + sizeof(digits);
-  unsigned long rest = number < 0 ? 0UL - (unsigned long)number : (unsigned long)number;
-  *--digit = '\0';
-  do {
-    *--digit = (char)('0' + (int)(rest % 10));
-    rest /= 10;
-  } while (rest != 0);
-  if (number < 0) *--digit = '-';
-  tsd_say(engine, digit);
+  tsd_text_add_number(engine->message, sizeof(engine->message), number);
 }
 
 /* Starts the message of a failure; gives the status back. */
@@ -117,31 +107,22 @@ static inline tsd_status tsd_selftest(tsd_engine *engine, const tsd_goldens *gol
   if (engine->status != TSD_OK) return engine->status;
   const size_t in_size = engine->model->input.size;
   const size_t out_size = engine->model->output.size;
-  size_t differing = 0;
+  tsd_mismatch mismatch = {0, 0, 0, 0, 0, (long)(goldens->count * out_size)};
   for (size_t golden = 0; golden < goldens->count; ++golden) {
     const int8_t *expected = goldens->outputs + golden * out_size;
     memcpy(engine->input, goldens->inputs + golden * in_size, in_size);
     const tsd_status status = tsd_invoke(engine);
     if (status != TSD_OK) return status;
     for (size_t i = 0; i < out_size; ++i) {
-      if (engine->output[i] == expected[i]) continue;
-      if (++differing > 1) continue;
-      (void)tsd_fail(engine, TSD_MISMATCH, "Golden input ");
-      tsd_say_number(engine, (long)golden);
-      tsd_say(engine, ", output ");
-      tsd_say_number(engine, (long)i);
-      tsd_say(engine, ": expected ");
-      tsd_say_number(engine, expected[i]);
-      tsd_say(engine, ", got ");
-      tsd_say_number(engine, engine->output[i]);
+      if (engine->output[i] == expected[i] || ++mismatch.differing > 1) continue;
+      mismatch.golden = (long)golden;
+      mismatch.output = (long)i;
+      mismatch.expected = expected[i];
+      mismatch.found = engine->output[i];
     }
   }
-  if (differing == 0) return TSD_OK;
-  tsd_say(engine, ". Differing output bytes: ");
-  tsd_say_number(engine, (long)differing);
-  tsd_say(engine, " of ");
-  tsd_say_number(engine, (long)(goldens->count * out_size));
-  tsd_say(engine, ".");
+  if (mismatch.differing == 0) return TSD_OK;
+  tsd_text_explain(engine->message, sizeof(engine->message), &mismatch);
   return TSD_MISMATCH;
 }
 

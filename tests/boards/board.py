@@ -5,14 +5,14 @@ import time
 
 import pytest
 
-from tflite import emulator
+from tflite import processes
 
 SECONDS = 120  # for one run; an emulator that hangs is killed
 
 
 def need(*tools: str) -> None:
     """Skips the test where a tool is missing, and says how to get it."""
-    if missing := emulator.missing(*tools):
+    if missing := processes.missing(*tools):
         pytest.skip(f"not installed: {', '.join(missing)}; make boards-setup installs Debian's packages")
 
 

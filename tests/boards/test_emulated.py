@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tflite import chips, compiled, convert, emulator, engines
+from tflite import chips, compiled, convert, emulator, engines, package, processes
 from tflite import graph as graph_module
 from tflite.aot import emit, projects
 
@@ -53,12 +53,12 @@ def write(folder, data, goldens):
 
 def write_library(libraries, data, goldens):
     graph = graph_module.read(data)
-    files = projects.files(emit.generate(graph, "net", goldens), graph, "net", data, "1.0.0", "https://x.org")
-    for path, contents in files.items():
-        if path.startswith("arduino/"):
-            target = libraries / path.removeprefix("arduino/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(contents)
+    source = emit.generate(graph, "net", goldens)
+    library = projects.library(source, graph, "net", data, "1.0.0", "https://x.org")
+    for path, contents in package.arduino_library(library).items():
+        target = libraries / library.name / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(contents)
 
 
 @pytest.mark.parametrize("name", chips.CHIPS)
@@ -80,7 +80,7 @@ def test_a_wrong_byte_is_noticed_on_the_chip(data, goldens, tmp_path):
     assert chips.run(target, chips.build(target, tmp_path, ["net.c", "main.c"]))[0] == 2
 
 
-@pytest.mark.parametrize("example", ["SelfTest", "Predict", "Evaluate"])
+@pytest.mark.parametrize("example", ["SelfTest", "Predict", "Evaluate", "Sensor"])
 def test_a_sketch_is_built_for_the_mega_and_run(example, data, goldens, tmp_path):
     """The Arduino library as exported, built by Arduino's builder; the self-test runs in simavr."""
     board.need("arduino-builder", "avr-gcc", "simavr", "stdbuf")
@@ -119,6 +119,6 @@ def build_for_mega(sketch, folder):
 
 def assert_passes(program):
     command = ["stdbuf", "-oL", "simavr", "-m", "atmega2560", "-f", "16000000", program]
-    with emulator.process(command) as process:
+    with processes.started(command) as process:
         lines = board.lines_until(process, ("PASS", "FAIL"))
     assert any("PASS" in line for line in lines), lines

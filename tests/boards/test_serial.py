@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(compiled.compiler() is None, reason="no C compil
 def exported(tmp_path_factory):
     """A network small enough for an Uno, trained a little, exported as a user does; and digits."""
     found = digits.raw()
-    x, y = found["x_train"].astype("float32") / 16, found["y_train"]
+    x, y = found["x_train"].astype("float32") / 255, found["y_train"]
     keras.utils.set_random_seed(0)
     network = keras.Sequential(
         [
@@ -58,6 +58,8 @@ def test_every_output_byte_is_the_reference_s(name, exported, tmp_path):
     assert report["line"]["damaged_frames_here"] == report["line"]["damaged_frames_there"] == 0
     assert (report["latency_microseconds"] is not None) == machine.measures_time
     if machine.measures_time:
+        assert report["latency_microseconds"]["minimum"] >= 0
+    if isinstance(machine, emulator.Avr):
         assert report["latency_microseconds"]["minimum"] > 1000 and report["free_bytes"] > 100
 
 

@@ -21,6 +21,8 @@ static tsd_status run(const int8_t *input, int8_t *output) {
   return TSD_OK;
 }
 
+static tsd_status begin(void) { return TSD_OK; }
+
 static tsd_status selftest(void) {
   clock_now += 4321;
   return TSD_MISMATCH;
@@ -36,19 +38,16 @@ static void put(const uint8_t *bytes, size_t count) { (void)fwrite(bytes, 1, cou
 
 int main(int count, char **arguments) {
   static uint8_t buffer[TSD_SERIAL_BUFFER(kInput, kOutput, kBatch)];
-  const tsd_serial_model model = {"sum",        {1, 2, 3, 4, 5, 6, 0, 255},
-                                  kInput,       kOutput,
-                                  kBatch,       run,
-                                  selftest,     message,
-                                  microseconds, NULL,
-                                  arena};
+  const tsd_network network = {
+      "sum", {1, 2, 3, 4, 5, 6, 0, 255}, kInput, kOutput, begin, run, selftest, message, arena};
+  const tsd_serial_port port = {kBatch, put, microseconds, NULL};
   tsd_serial line;
   uint8_t bytes[256];
   ssize_t found;
   (void)count;
   (void)arguments;
   clock_now = 0xfffffff0u; /* about to wrap around */
-  tsd_serial_begin(&line, &model, put, buffer);
+  tsd_serial_begin(&line, &network, &port, buffer);
   while ((found = read(0, bytes, sizeof(bytes))) > 0) {
     for (ssize_t i = 0; i < found; ++i) tsd_serial_receive(&line, bytes[i]);
     (void)fflush(stdout);

@@ -10,11 +10,11 @@ import pytest
 from sample_firmware import sample
 from toolchain import HERE
 
-from tflite import emulator, package
+from tflite import emulator, package, processes
 from tflite.errors import UserError
 
 pytestmark = pytest.mark.skipif(
-    bool(emulator.missing("arduino-builder", "avr-gcc")),
+    bool(processes.missing("arduino-builder", "avr-gcc")),
     reason="arduino-builder with the AVR core is not installed",
 )
 

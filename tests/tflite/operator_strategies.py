@@ -11,7 +11,7 @@ sizes = st.integers(1, 7)
 activations = st.sampled_from([0, 0, 1, 3])
 
 
-def _options(kind: str, **fields):
+def options_of(kind: str, **fields):
     options = getattr(fb, f"{kind}OptionsT")()
     for name, value in fields.items():
         assert hasattr(options, name), name
@@ -23,7 +23,7 @@ def _int8(draw, shape, **more) -> Spec:
     return Spec(tuple(shape), "int8", draw(scales), draw(zero_points), **more)
 
 
-def _weights(draw, shape, axis=None, channels=1) -> Spec:
+def weights_of(draw, shape, axis=None, channels=1) -> Spec:
     """Symmetric weights, per tensor or per channel, extremes included."""
     random = np.random.default_rng(draw(seeds))
     values = random.integers(-127, 128, shape).astype("int8")
@@ -42,7 +42,7 @@ def _bias(draw, source, weights, channels, bound=2**14) -> Spec | None:
     return Spec((channels,), "int32", scale, data=values.astype("int32"))
 
 
-def _output_scale(draw, source, weights, taps) -> float:
+def output_scale(draw, source, weights, taps) -> float:
     """A scale under which outputs spread over the range, with some saturation."""
     spread = 60 * 60 * np.sqrt(taps) * source.scale * float(np.mean(weights.scale))
     return float(np.float32(spread / draw(st.floats(20, 400))))
@@ -53,7 +53,7 @@ def _extent(extent, taps, stride, dilation, padding):
     return -(-extent // stride) if padding == 0 else -(-(extent - reach + 1) // stride)
 
 
-def _window(draw, height, width):
+def window(draw, height, width):
     """Kernel, strides, dilations and padding that fit the input."""
     padding = draw(st.sampled_from([0, 1]))
     result = []
@@ -73,17 +73,19 @@ def conv_2d(draw):
         draw(st.integers(1, 9)),
         draw(st.integers(1, 9)),
     )
-    padding, rows, columns = _window(draw, height, width)
-    source = _int8(draw, (1, height, width, channels))
+    padding, rows, columns = window(draw, height, width)
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    outputs *= groups
+    source = _int8(draw, (1, height, width, channels * groups))
     shape = (outputs, rows[0], columns[0], channels)
-    weights = _weights(draw, shape, 0 if draw(st.booleans()) else None, outputs)
+    weights = weights_of(draw, shape, 0 if draw(st.booleans()) else None, outputs)
     output = Spec(
         (1, rows[3], columns[3], outputs),
         "int8",
-        _output_scale(draw, source, weights, rows[0] * columns[0] * channels),
+        output_scale(draw, source, weights, rows[0] * columns[0] * channels),
         draw(zero_points),
     )
-    options = _options(
+    options = options_of(
         "Conv2D",
         padding=padding,
         strideH=rows[1],
@@ -104,17 +106,17 @@ def depthwise_conv_2d(draw):
         draw(st.integers(1, 9)),
         draw(st.integers(1, 3)),
     )
-    padding, rows, columns = _window(draw, height, width)
+    padding, rows, columns = window(draw, height, width)
     source = _int8(draw, (1, height, width, channels))
     shape = (1, rows[0], columns[0], channels * times)
-    weights = _weights(draw, shape, 3 if draw(st.booleans()) else None, channels * times)
+    weights = weights_of(draw, shape, 3 if draw(st.booleans()) else None, channels * times)
     output = Spec(
         (1, rows[3], columns[3], channels * times),
         "int8",
-        _output_scale(draw, source, weights, rows[0] * columns[0]),
+        output_scale(draw, source, weights, rows[0] * columns[0]),
         draw(zero_points),
     )
-    options = _options(
+    options = options_of(
         "DepthwiseConv2D",
         padding=padding,
         strideH=rows[1],
@@ -136,9 +138,9 @@ def depthwise_conv_2d(draw):
 def fully_connected(draw):
     depth, channels = draw(st.integers(1, 40)), draw(st.integers(1, 13))
     source = _int8(draw, (1, depth))
-    weights = _weights(draw, (channels, depth), 0 if draw(st.booleans()) else None, channels)
-    output = Spec((1, channels), "int8", _output_scale(draw, source, weights, depth), draw(zero_points))
-    options = _options("FullyConnected", fusedActivationFunction=draw(activations))
+    weights = weights_of(draw, (channels, depth), 0 if draw(st.booleans()) else None, channels)
+    output = Spec((1, channels), "int8", output_scale(draw, source, weights, depth), draw(zero_points))
+    options = options_of("FullyConnected", fusedActivationFunction=draw(activations))
     return model(
         "FULLY_CONNECTED", [source, weights, _bias(draw, source, weights, channels)], [output], options
     )
@@ -172,7 +174,7 @@ def two_inputs(draw):
     output = _int8(draw, shape)
     kind = {"MAXIMUM": "MaximumMinimum", "MINIMUM": "MaximumMinimum"}.get(name, name.title())
     fields = {"fusedActivationFunction": draw(activations)} if name in ("ADD", "SUB", "MUL") else {}
-    options = None if name == "PRELU" else _options(kind, **fields)
+    options = None if name == "PRELU" else options_of(kind, **fields)
     if name in ("ADD", "SUB"):  # the output's scale may not be far below the inputs'
         output.scale = max(output.scale, max(first.scale, second.scale) / 100)
     if name in ("MAXIMUM", "MINIMUM"):
@@ -199,7 +201,7 @@ def one_input(draw):
         output.scale = max(output.scale, source.scale / 100)
     options = None
     if name == "LEAKY_RELU":
-        options = _options("LeakyRelu", alpha=draw(st.floats(-0.5, 1.5)))
+        options = options_of("LeakyRelu", alpha=draw(st.floats(-0.5, 1.5)))
     return model(name, [source], [output], options)
 
 
@@ -208,7 +210,7 @@ def softmax(draw):
     shape = (1, *draw(st.lists(st.integers(1, 12), min_size=1, max_size=2)))
     beta = draw(st.sampled_from([1.0, 1.0, 0.5, 2.0]))
     output = Spec(shape, "int8", 1 / 256, -128)
-    return model("SOFTMAX", [_int8(draw, shape)], [output], _options("Softmax", beta=beta))
+    return model("SOFTMAX", [_int8(draw, shape)], [output], options_of("Softmax", beta=beta))
 
 
 @st.composite
@@ -221,7 +223,7 @@ def pool_2d(draw):
     extents = [_extent(n, taps[i], strides[i], 1, padding) for i, n in enumerate((height, width))]
     source = _int8(draw, (1, height, width, channels))
     output = Spec((1, *extents, channels), "int8", source.scale, source.zero_point)
-    options = _options(
+    options = options_of(
         "Pool2D",
         padding=padding,
         strideH=strides[0],
@@ -252,11 +254,11 @@ def pad(draw):
         inputs.append(
             Spec((1,), "int8", source.scale, source.zero_point, data=np.array([draw(zero_points)], "int8"))
         )
-        options = _options("PadV2")
+        options = options_of("PadV2")
     elif name == "MIRROR_PAD":
-        options = _options("MirrorPad", mode=mode)
+        options = options_of("MirrorPad", mode=mode)
     else:
-        options = _options("Pad")
+        options = options_of("Pad")
     extents = [extent + sum(amount) for extent, amount in zip(shape, amounts, strict=True)]
     return model(name, inputs, [_like(source, extents)], options)
 
@@ -268,7 +270,7 @@ def transpose(draw):
     order = [0, *(1 + axis for axis in draw(st.permutations(range(rank - 1))))]
     source = _int8(draw, (1, *shape))
     output = _like(source, [source.shape[axis] for axis in order])
-    return model("TRANSPOSE", [source, constant(order)], [output], _options("Transpose"))
+    return model("TRANSPOSE", [source, constant(order)], [output], options_of("Transpose"))
 
 
 @st.composite
@@ -285,10 +287,10 @@ def join(draw):
         inputs.append(Spec(other, "int8", source.scale, source.zero_point, data=values))
     if name == "PACK":
         result = (*shape[:axis], len(inputs), *shape[axis:])
-        options = _options("Pack", axis=axis, valuesCount=len(inputs))
+        options = options_of("Pack", axis=axis, valuesCount=len(inputs))
     else:
         result = (*shape[:axis], sum(spec.shape[axis] for spec in inputs), *shape[axis + 1 :])
-        options = _options("Concatenation", axis=axis)
+        options = options_of("Concatenation", axis=axis)
     return model(name, inputs, [_like(source, result)], options)
 
 
@@ -301,11 +303,11 @@ def cut(draw):
         shape[axis] = parts
         source = _int8(draw, shape)
         outputs = [_like(source, shape[:axis] + shape[axis + 1 :]) for _ in range(parts)]
-        return model(name, [source], outputs, _options("Unpack", axis=axis, num=parts))
+        return model(name, [source], outputs, options_of("Unpack", axis=axis, num=parts))
     width, shape[axis] = shape[axis], shape[axis] * parts
     source = _int8(draw, shape)
     outputs = [_like(source, [*shape[:axis], width, *shape[axis + 1 :]]) for _ in range(parts)]
-    return model(name, [constant(axis), source], outputs, _options("Split", numSplits=parts), fed=(1,))
+    return model(name, [constant(axis), source], outputs, options_of("Split", numSplits=parts), fed=(1,))
 
 
 @st.composite
@@ -320,7 +322,7 @@ def slices(draw):
             -1 if first + n == extent else n for first, n, extent in zip(begin, size, shape, strict=True)
         ]
         return model(
-            name, [source, constant(begin), constant(asked)], [_like(source, size)], _options("Slice")
+            name, [source, constant(begin), constant(asked)], [_like(source, size)], options_of("Slice")
         )
     end = [draw(st.integers(first + 1, extent)) for first, extent in zip(begin, shape, strict=True)]
     by = [draw(st.integers(1, 3)) for _ in shape]
@@ -336,7 +338,7 @@ def slices(draw):
             continue
         span = slice(None if masks[0] & bit else begin[axis], None if masks[1] & bit else end[axis], by[axis])
         result.append(len(range(*span.indices(source_axes.shape[axis]))))
-    options = _options("StridedSlice", beginMask=masks[0], endMask=masks[1], shrinkAxisMask=masks[2])
+    options = options_of("StridedSlice", beginMask=masks[0], endMask=masks[1], shrinkAxisMask=masks[2])
     inputs = [source, constant(begin), constant(end), constant(by)]
     return model(name, inputs, [_like(source, result)], options)
 
@@ -347,10 +349,10 @@ def reshape(draw):
     a, b = draw(sizes), draw(sizes)
     source = _int8(draw, (1, a, 1, b))
     if name == "RESHAPE":
-        return model(name, [source, constant([1, a * b])], [_like(source, (1, a * b))], _options("Reshape"))
+        return model(name, [source, constant([1, a * b])], [_like(source, (1, a * b))], options_of("Reshape"))
     if name == "SQUEEZE":
-        return model(name, [source], [_like(source, (1, a, b))], _options("Squeeze", squeezeDims=[2]))
-    return model(name, [source, constant(2)], [_like(source, (1, a, 1, 1, b))], _options("ExpandDims"))
+        return model(name, [source], [_like(source, (1, a, b))], options_of("Squeeze", squeezeDims=[2]))
+    return model(name, [source, constant(2)], [_like(source, (1, a, 1, 1, b))], options_of("ExpandDims"))
 
 
 @st.composite
@@ -364,10 +366,10 @@ def transpose_conv(draw):
         for i, n in enumerate((height, width))
     ]
     source = _int8(draw, (1, height, width, channels))
-    weights = _weights(draw, (outputs, *taps, channels), 0, outputs)
-    scale = _output_scale(draw, source, weights, taps[0] * taps[1] * channels)
+    weights = weights_of(draw, (outputs, *taps, channels), 0, outputs)
+    scale = output_scale(draw, source, weights, taps[0] * taps[1] * channels)
     output = Spec((1, *extents, outputs), "int8", scale, draw(zero_points))
-    options = _options("TransposeConv", padding=padding, strideH=strides[0], strideW=strides[1])
+    options = options_of("TransposeConv", padding=padding, strideH=strides[0], strideW=strides[1])
     inputs = [constant(output.shape), weights, source, _bias(draw, source, weights, outputs)]
     return model("TRANSPOSE_CONV", inputs, [output], options, fed=(2,))
 
@@ -381,9 +383,9 @@ def batch_matmul(draw):
     values = np.random.default_rng(draw(seeds)).integers(-128, 128, shape).astype("int8")
     other = _int8(draw, shape, data=values)
     output = Spec(
-        (1, batches, rows, columns), "int8", _output_scale(draw, source, other, depth), draw(zero_points)
+        (1, batches, rows, columns), "int8", output_scale(draw, source, other, depth), draw(zero_points)
     )
-    options = _options("BatchMatMul", adjX=adjoint[0], adjY=adjoint[1])
+    options = options_of("BatchMatMul", adjX=adjoint[0], adjY=adjoint[1])
     return model("BATCH_MATMUL", [source, other], [output], options)
 
 
@@ -399,7 +401,7 @@ def reduction(draw):
     output = _like(source, result)
     if name != "REDUCE_MAX" and draw(st.booleans()):
         output.scale, output.zero_point = source.scale * draw(st.floats(0.3, 2.0)), draw(zero_points)
-    return model(name, [source, constant(axes)], [output], _options("Reducer", keepDims=keep))
+    return model(name, [source, constant(axes)], [output], options_of("Reducer", keepDims=keep))
 
 
 @st.composite
@@ -409,7 +411,7 @@ def resize(draw):
     target = draw(st.integers(1, 12)), draw(st.integers(1, 12))
     corners, half = draw(st.sampled_from([(False, False), (True, False), (False, True)]))
     kind = {"RESIZE_BILINEAR": "ResizeBilinear"}.get(name, "ResizeNearestNeighbor")
-    options = _options(kind, alignCorners=corners, halfPixelCenters=half)
+    options = options_of(kind, alignCorners=corners, halfPixelCenters=half)
     output = _like(source, (1, *target, source.shape[3]))
     return model(name, [source, constant(target)], [output], options)
 
@@ -419,7 +421,7 @@ def arg_max(draw):
     shape = (1, *draw(st.lists(st.integers(1, 6), min_size=1, max_size=3)))
     axis = draw(st.integers(1, len(shape) - 1))
     output = Spec((*shape[:axis], *shape[axis + 1 :]), "int32", None)
-    options = _options("ArgMax", outputType=fb.TensorType.INT32)
+    options = options_of("ArgMax", outputType=fb.TensorType.INT32)
     return model("ARG_MAX", [_int8(draw, shape), constant(axis)], [output], options)
 
 

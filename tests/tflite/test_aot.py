@@ -62,6 +62,16 @@ def test_a_network_is_tflm_s_bit_by_bit(data, inputs):
     assert len(np.unique(outputs[0])) > 50
 
 
+@needs_tflm
+def test_16_bit_activations_are_tflm_s_bit_by_bit():
+    samples = np.random.default_rng(0).normal(0, 1, (64, 10, 9, 2)).astype("float32")
+    data = convert.convert(network(), "int16x8", samples)
+    x = np.random.default_rng(1).normal(0, 1, (100, 10, 9, 2)).astype("float32")
+    outputs = [engines.open_engine(data, name).run(x) for name in ("c", "tflm")]
+    assert outputs[0].dtype == "int16" and len(np.unique(outputs[0])) > 300
+    np.testing.assert_array_equal(*outputs)
+
+
 @pytest.mark.skipif(not MLPERF_TINY, reason="TSD_MLPERF_TINY names no folder with MLPerf Tiny's models")
 @pytest.mark.parametrize("name", ["ad_autoencoder", "ic_resnet8", "kws_dscnn"])
 def test_mlperf_tiny_is_tflm_s_bit_by_bit(name):

@@ -8,6 +8,7 @@ import os
 import numpy as np
 import operator_strategies
 import pytest
+import wide_strategies
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from tflite import compiled, engines
 from tflite.graph import read
 
 EXAMPLES = int(os.environ.get("TSD_FUZZ", "16"))
+
+KINDS = operator_strategies.ALL | wide_strategies.ALL
 
 pytestmark = [
     pytest.mark.skipif("tflm" not in engines.available(), reason="tflite-micro has no wheel here"),
@@ -31,18 +34,19 @@ def cache(tmp_path_factory):
 
 
 def inputs_of(info, seed: int) -> np.ndarray:
-    """Three random inputs and, for int8, one that has every value if it is long enough."""
+    """Three random inputs, the last extreme, and one that has every int8 value if it is long enough."""
     random = np.random.default_rng(seed)
     shape = (4, *info.shape[1:])
     if info.dtype == "float32":
         return random.normal(0, 3, shape).astype("float32")
     limits = np.iinfo(info.dtype)
     x = random.integers(limits.min, limits.max + 1, shape)
+    x[2] = random.choice([limits.min, limits.max, 0], shape[1:])
     x[3] = (np.arange(x[3].size) % 256 - 128).reshape(x[3].shape)
     return x.astype(info.dtype)
 
 
-@pytest.mark.parametrize("kind", operator_strategies.ALL)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_bit_is_tflm_s(kind):
     @settings(
         max_examples=EXAMPLES,
@@ -51,7 +55,7 @@ def test_every_bit_is_tflm_s(kind):
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(operator_strategies.ALL[kind], st.integers(0, 2**32 - 1))
+    @given(KINDS[kind], st.integers(0, 2**32 - 1))
     def check(data, seed):
         reference, engine = engines.open_engine(data, "tflm"), engines.open_engine(data, "c")
         x = inputs_of(engine.input, seed)

@@ -1,5 +1,6 @@
 import io
 import pathlib
+import re
 import zipfile
 
 import numpy as np
@@ -21,8 +22,16 @@ CATEGORIES = {
 }  # fmt: skip
 
 
+def arduino(firmware):
+    return package.arduino_library(package.tflm_library(firmware))
+
+
+def esp_idf(firmware):
+    return package.esp_idf_project(package.tflm_library(firmware))
+
+
 def properties(firmware):
-    text = package.arduino_library(firmware)["library.properties"].decode()
+    text = arduino(firmware)["library.properties"].decode()
     return dict(line.split("=", 1) for line in text.splitlines())
 
 
@@ -48,7 +57,9 @@ def test_write_lays_out_everything(tmp_path):
         "esp_idf/sdkconfig.defaults",
         "esp_idf/main/CMakeLists.txt",
         "esp_idf/main/idf_component.yml",
-        "esp_idf/main/main.cc",
+        "esp_idf/main/examples/selftest.c",
+        "esp_idf/main/port/esp_idf.c",
+        "platformio/platformio.ini",
         "esp_idf/main/TSD_WakeWordV2.h",
     } <= names
     assert (tmp_path / "micro" / "wake_word_v2.tflite").read_bytes() == firmware.model
@@ -84,8 +95,8 @@ def test_the_same_firmware_gives_the_same_bytes(tmp_path):
 
 def test_paths_are_short_even_with_the_longest_name():
     firmware = sample(name="x" * 28)
-    paths = [f"{firmware.library}/{path}" for path in package.arduino_library(firmware)]
-    paths += [f"esp_idf/{path}" for path in package.esp_idf_project(firmware)]
+    paths = [f"{firmware.library}/{path}" for path in arduino(firmware)]
+    paths += [f"esp_idf/{path}" for path in esp_idf(firmware)]
     assert max(map(len, paths)) < 80
     assert len({path.lower() for path in paths}) == len(paths)  # Windows and macOS ignore case
 
@@ -103,10 +114,10 @@ def test_library_properties_follow_the_specification():
 
 def test_keywords_are_separated_by_tabs():
     for labels in (sample().labels, ()):
-        contents = package.arduino_library(sample(labels=labels))
+        contents = arduino(sample(labels=labels))
         header = contents["src/TSD_WakeWordV2.h"].decode()
         for path, text in contents.items():
-            if path.startswith("src/tsd/"):
+            if path.startswith("src/tsd/") or path.endswith("_input.h"):
                 header += text.decode()
         for line in contents["keywords.txt"].decode().splitlines():
             keyword, kind = line.split("\t")
@@ -116,48 +127,55 @@ def test_keywords_are_separated_by_tabs():
 
 def test_examples_bear_their_folders_names():
     for labels, example in ((sample().labels, "Classify"), ((), "Predict")):
-        contents = package.arduino_library(sample(labels=labels))
+        contents = arduino(sample(labels=labels))
         sketches = sorted(path for path in contents if path.endswith(".ino"))
-        assert sketches == sorted(f"examples/{n}/{n}.ino" for n in (example, "Evaluate", "SelfTest"))
+        assert sketches == sorted(
+            f"examples/{n}/{n}.ino" for n in sorted((example, "Evaluate", "SelfTest", "Sensor"))
+        )
         for path in sketches:
             assert b"#include <TSD_WakeWordV2.h>" in contents[path]
 
 
 def test_the_public_header_is_the_only_one_at_the_top_that_sketches_need():
-    contents = package.arduino_library(sample())
+    contents = arduino(sample())
     public = contents["src/TSD_WakeWordV2.h"].decode()
     assert "tensorflow" not in public and "tsd_tflm.h" not in public
 
 
 def test_esp_idf_project_pins_its_components():
-    contents = package.esp_idf_project(sample())
+    contents = esp_idf(sample())
     manifest = yaml.safe_load(contents["main/idf_component.yml"])
     assert manifest["dependencies"] == {
         "idf": ">=5.1",
         "espressif/esp-tflite-micro": "~1.4",
         "espressif/esp-nn": "^1.1",
+        "espressif/esp32-camera": {  # the input is an image
+            "version": "^2.0",
+            "rules": [{"if": "target in [esp32, esp32s2, esp32s3]"}],
+        },
     }
     sources = contents["main/CMakeLists.txt"].decode()
     for path in contents:
-        if path.endswith((".c", ".cc", ".cpp")):
-            assert f'"{path.removeprefix("main/")}"' in sources
+        if path.endswith((".c", ".cpp")):
+            name = re.sub(r"examples/\w+[.]c", "examples/${EXAMPLE}.c", path.removeprefix("main/"))
+            assert f'"{name}"' in sources
     assert b"project(tsd_wake_word_v2)" in contents["CMakeLists.txt"]
     assert b"$ENV{IDF_PATH}/tools/cmake/project.cmake" in contents["CMakeLists.txt"]
 
 
 def test_readme_and_license():
-    contents = package.arduino_library(sample())
+    contents = arduino(sample())
     readme = contents["README.md"].decode()
     for words in ("Chirale_TensorFLowLite", "2512 bytes", "FullyConnected, Reshape", "`Füße ✓`"):
         assert words in readme
-    assert "## Classes" not in package.arduino_library(sample(labels=()))["README.md"].decode()
+    assert "## Classes" not in arduino(sample(labels=()))["README.md"].decode()
     assert contents["LICENSE"] == (micro.FIRMWARE / "LICENSE").read_bytes()
     assert contents["LICENSE"] == (ROOT / "LICENSE").read_bytes()
 
 
 def test_no_template_name_is_left_over():
     firmware = sample()
-    for contents in (package.arduino_library(firmware), package.esp_idf_project(firmware)):
+    for contents in (arduino(firmware), esp_idf(firmware)):
         for path, data in contents.items():
             text = data.decode()
             assert "@" not in text, path
@@ -168,7 +186,7 @@ def test_an_earlier_result_is_replaced_as_a_whole(tmp_path):
     package.write(sample(name="old"), tmp_path / "micro")
     package.write(sample(name="new"), tmp_path / "micro")
     names = {path.name for path in (tmp_path / "micro").iterdir()}
-    assert names == {"arduino", "esp_idf", "TSD_New.zip", "new.tflite"}
+    assert names == {"arduino", "platformio", "esp_idf", "TSD_New.zip", "new.tflite"}
     assert [path.name for path in tmp_path.iterdir()] == ["micro"]
 
 

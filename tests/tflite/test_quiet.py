@@ -1,6 +1,7 @@
 """What libraries write past Python is held back, and shown when it may say why something failed."""
 
 import os
+import sys
 
 import pytest
 
@@ -19,3 +20,13 @@ def test_a_failure_shows_what_was_held_back(capfd):
         os.write(2, b"the reason\n")
         raise RuntimeError
     assert capfd.readouterr().err == "the reason\n"
+
+
+def test_python_s_own_messages_may_pass(capfd, monkeypatch):
+    with open(os.dup(2), "w") as error:
+        monkeypatch.setattr(sys, "stderr", error)
+        with quiet.native_logs(python_too=False):
+            os.write(2, b"a greeting\n")
+            print("a warning", file=sys.stderr)
+        assert sys.stderr is error
+    assert capfd.readouterr().err == "a warning\n"

@@ -130,7 +130,7 @@ def test_a_feature_s_part_is_its_gradient_times_the_activation_s_length():
     x, y = images(16)
     keras.utils.set_random_seed(0)
     teacher, student = image_model("t", 3), image_model("s", 3)
-    tap = Tap("stage1_out", kernel=DenseKernel("identity"))
+    tap = Tap("stage1_out", kernel=DenseKernel("identity", "l2"))
     balance = GradientShares(momentum=0.0)
     distiller = compiled(Distiller(teacher, student, [SoftLabels(1.0), tap], balance=balance))
     passes = distiller._tapped_student(x, training=True), distiller._frozen(x)

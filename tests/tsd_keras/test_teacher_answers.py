@@ -1,6 +1,7 @@
 """What a run keeps of its teacher's answers."""
 
 import pytest
+from small_models import dense_model, image_model
 
 from tflite.errors import UserError
 from tsd_keras import config
@@ -44,3 +45,22 @@ def test_taps_on_weights_keep_the_teacher_live_on_the_views_asked_for():
         answers = TeacherAnswers(settings, None, None, lambda: "the model", None)
         assert answers.plan.views == expected and answers.caches() is None
         assert answers.teacher() == "the model"
+
+
+def test_taps_find_themselves_where_both_models_have_stages(capsys):
+    def taps(student=None, **settings):
+        answers = TeacherAnswers(
+            config.Config(**settings),
+            None,
+            None,
+            lambda: image_model("teacher", 4),
+            lambda: student or image_model("student", 2),
+        )
+        return [(tap.teacher, tap.student) for tap in answers.config.distillation.taps]
+
+    assert taps() == [(path, path) for path in ("stage1_out", "backbone/stage2_out")]
+    assert taps(dense_model("student", 4)) == []
+    assert "no taps: The teacher 'teacher' computes activations of rank {4}" in capsys.readouterr().out
+    assert taps(teacher_cache={"views": 8, "features": False}) == []
+    with pytest.raises(UserError, match="distillation.taps: .*no stages to pair"):
+        taps(dense_model("student", 4), distillation={"taps": [{"loss": "l2"}]})

@@ -182,15 +182,19 @@ def _only(forms: set[str], text: str) -> str:
 def _numbers(values: np.ndarray):
     if values.dtype == np.float32:
         return map(micro.float_literal, values.tolist())
-    if values.dtype == np.int32:
+    if values.dtype in (np.int32, np.int64):
         return (number(value) for value in values.tolist())
     return map(str, values.tolist())
 
 
 def number(value: int) -> str:
-    """A C literal of at most 32 bits that has its type on every machine, 16-bit `int` included."""
+    """A C literal that has its type on every machine, 16-bit `int` included."""
     if value == -(2**31):
         return "INT32_MIN"
+    if value == -(2**63):
+        return "INT64_MIN"
+    if not -(2**31) < value < 2**31:
+        return f"{value}LL"
     return str(value) if -(2**15) < value < 2**15 else f"{value}L"
 
 

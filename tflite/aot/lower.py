@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tflite.aot import lower_elementwise, lower_matrix, lower_moves, lower_reduce
+from tflite.aot import lower_elementwise, lower_matrix, lower_moves, lower_reduce, lower_wide
 from tflite.aot.program import Buffer, Constant, Program, Step
 from tflite.errors import UserError
 from tflite.graph import Graph, Operator, Tensor
@@ -138,13 +138,21 @@ def lower(graph: Graph, layers: list[str] | None = None, optimize: str = "size")
     builder.target(graph.input)
     for operator in graph.operators:
         builder.operator = operator
-        lowering = _LOWERINGS.get(operator.name)
-        if lowering is None:
+        if operator.name not in _LOWERINGS:
             builder.fail("there is no kernel for this operator")
         _check_quantization(builder)
-        lowering(builder)
+        _lowering(builder)(builder)
     program = builder.finish()
     return dataclasses.replace(program, steps=_used(program))
+
+
+def _lowering(builder: Builder):
+    """The operator's lowering: that of 16-bit activations where there are any and it is another one."""
+    operator = builder.operator
+    tensors = [builder.graph.tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0]
+    if any(tensor.dtype == "int16" for tensor in tensors):
+        return lower_wide.LOWERINGS.get(operator.name, _LOWERINGS[operator.name])
+    return _LOWERINGS[operator.name]
 
 
 def _check_quantization(builder: Builder):

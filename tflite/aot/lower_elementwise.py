@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tflite.aot import fixed_point, tables
+from tflite.aot import fixed_point, linear_sum, tables
 from tflite.aot.lower_matrix import clamp
 from tflite.aot.program import Constant
 from tflite.aot.tables import quantization
@@ -44,15 +44,25 @@ def _fits(inner, outer) -> bool:
     return inner[0] * outer[0] <= 32767
 
 
-def _two(builder) -> tuple[Tensor, Tensor, Tensor]:
+def _two(builder, dtypes=("int8", "int16")) -> tuple[Tensor, Tensor, Tensor]:
     a, b, output = builder.tensor(0), builder.tensor(1), builder.output()
     for tensor in (a, b, output):
-        if tensor.dtype != "int8":
-            builder.fail(f"the tensor {tensor.name!r} is {tensor.dtype}; int8 is handled here")
+        if tensor.dtype not in dtypes or tensor.dtype != output.dtype:
+            builder.fail(
+                f"the tensor {tensor.name!r} is {tensor.dtype}; {' or '.join(dtypes)} is handled here"
+            )
     return a, b, output
 
 
+def emit_one(builder, kernel: str, arguments: dict, in_place=(0,), **more):
+    """Emits a step from the operator's first input to its output, element by element."""
+    sources, target = (builder.source(builder.tensor(0)),), builder.target(builder.output())
+    builder.step(kernel, arguments, sources, target, in_place=in_place, **more)
+
+
 def _emit(builder, kernel: str, arguments: dict, a: Tensor, b: Tensor, output: Tensor, **more):
+    if output.dtype == "int16":
+        kernel, more = f"{kernel}_16", {"structure": kernel} | more
     whole = tuple(i for i, tensor in enumerate((a, b)) if tensor.size == output.size)
     sources = builder.source(a), builder.source(b)
     builder.step(kernel, arguments, sources, builder.target(output), in_place=whole, **more)
@@ -61,21 +71,21 @@ def _emit(builder, kernel: str, arguments: dict, a: Tensor, b: Tensor, output: T
 def _add(builder):
     a, b, output = _two(builder)
     scales = [quantization(tensor)[0] for tensor in (a, b, output)]
-    subtract = builder.operator.name == "SUB"
+    subtract, left = builder.operator.name == "SUB", 15 if output.dtype == "int16" else 20
     if subtract:  # TFLM computes SUB's scales as floats, ADD's as doubles
         twice = np.float32(2) * max(scales[:2])
-        ratios = [scales[0] / twice, scales[1] / twice, twice / (np.float32(2**20) * scales[2])]
+        ratios = [scales[0] / twice, scales[1] / twice, twice / (np.float32(2**left) * scales[2])]
     else:
         doubles = [float(scale) for scale in scales]
         twice = 2 * max(doubles[:2])
-        ratios = [doubles[0] / twice, doubles[1] / twice, twice / (2**20 * doubles[2])]
+        ratios = [doubles[0] / twice, doubles[1] / twice, twice / (2**left * doubles[2])]
     found = [fixed_point.quantize_multiplier(float(ratio)) for ratio in ratios]
     if any(shift > 0 for _, shift in found):
         builder.fail("its output scale is far smaller than its inputs'")
     minimum, maximum = clamp(builder, output)
     arguments = {
         "pairs": pairs(builder, a, b, output),
-        "left_shift": 20,
+        "left_shift": left,
         "a_offset": -quantization(a)[1],
         "b_offset": -quantization(b)[1],
         "output_offset": quantization(output)[1],
@@ -85,7 +95,12 @@ def _add(builder):
     }
     for name, (multiplier, shift) in zip(("a", "b", "output"), found, strict=True):
         arguments |= {f"{name}_multiplier": multiplier, f"{name}_shift": shift}
-    _emit(builder, "add", arguments, a, b, output)
+    computed = a.data is None and b.data is None and a.size == b.size == output.size
+    linear = linear_sum.find(arguments) if computed and output.dtype == "int8" else None
+    if linear:
+        _emit(builder, "add_linear", {"count": output.size} | linear, a, b, output)
+    else:
+        _emit(builder, "add", arguments, a, b, output)
 
 
 def _mul(builder):
@@ -113,7 +128,7 @@ def _extreme(builder):
 
 
 def _prelu(builder):
-    a, alpha, output = _two(builder)
+    a, alpha, output = _two(builder, ("int8",))
     scales = [float(quantization(tensor)[0]) for tensor in (a, alpha, output)]
     multiplier, shift = fixed_point.quantize_multiplier(scales[0] / scales[2])
     alpha_multiplier, alpha_shift = fixed_point.quantize_multiplier(scales[0] * scales[1] / scales[2])

@@ -45,7 +45,7 @@ def _require_int8(builder, *tensors: Tensor):
             builder.fail(f"the tensor {tensor.name!r} is {tensor.dtype}; int8 is handled here")
 
 
-def _multipliers(builder, source, weights, output, channels: int) -> tuple[np.ndarray, np.ndarray]:
+def multipliers(builder, source, weights, output, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Multiplier and shift of each channel: scales multiplied as doubles."""
     scales = np.array(weights.quantization.scales, "float32")
     if len(scales) not in (1, channels):
@@ -61,16 +61,16 @@ def _multipliers(builder, source, weights, output, channels: int) -> tuple[np.nd
 
 def _requantize(builder, source, weights, bias, output, channels: int) -> dict:
     """The arguments `tsd_requantize_args`."""
-    multipliers, shifts = _multipliers(builder, source, weights, output, channels)
+    found, shifts = multipliers(builder, source, weights, output, channels)
     values = np.zeros(channels, "int32") if bias is None else bias.array().ravel()
     if len(values) != channels or values.dtype != np.int32:
         builder.fail(f"its bias is {len(values)} values of {values.dtype}, not {channels} of int32")
     minimum, maximum = clamp(builder, output)
     return {
         "bias": Constant(values, 4 * channels),
-        "multipliers": Constant(multipliers.astype("int32")),
+        "multipliers": Constant(found.astype("int32")),
         "shifts": Constant(shifts.astype("int8")),
-        "step": int(len(multipliers) > 1),
+        "step": int(len(found) > 1),
         "output_offset": quantization(output)[1],
         "minimum": minimum,
         "maximum": maximum,
@@ -82,7 +82,7 @@ def _check_symmetric(builder, weights: Tensor):
         builder.fail("its weights have a zero point other than 0")
 
 
-def _window(builder, source: Tensor, output: Tensor, kernel: tuple[int, int]) -> dict:
+def window(builder, source: Tensor, output: Tensor, kernel: tuple[int, int]) -> dict:
     """Extents, strides, dilations and padding of a convolution."""
     options = builder.operator.options
     dilations = options.get("dilationHFactor", 1), options.get("dilationWFactor", 1)
@@ -116,21 +116,40 @@ def _conv_2d(builder):
     _require_int8(builder, source, weights, output)
     _check_symmetric(builder, weights)
     channels = weights.shape[0]
-    if weights.shape[3] != source.shape[3] or channels != output.shape[3]:
-        builder.fail("it is a grouped convolution; write it as several, or as a depthwise one")
+    if weights.shape[3] != source.shape[3]:
+        _grouped_conv_2d(builder, source, weights, bias, output)
+        return
+    if channels != output.shape[3]:
+        builder.fail(f"weights of shape {weights.shape} do not fit it")
     values = builder.constant(1).reshape(channels, -1)
-    window = _window(builder, source, output, weights.shape[1:3])
+    box = window(builder, source, output, weights.shape[1:3])
     depth = values.shape[1]
-    alone = weights.shape[1:3] == (1, 1) and (window["stride_height"], window["stride_width"]) == (1, 1)
+    alone = weights.shape[1:3] == (1, 1) and (box["stride_height"], box["stride_width"]) == (1, 1)
     # A position at a time, copied before its outputs are written: they may take its inputs' place.
     in_place = (0,) if alone and channels <= depth else ()
     direct = weights.shape[1:3] == (1, 1) and not in_place
     requantize = _requantize(builder, source, weights, bias, output, channels)
-    layout = forms.dot(values, requantize, window["zero_point"], 2, builder.optimize)
-    arguments = window | {"direct": int(direct)} | layout
+    layout = forms.dot(values, requantize, box["zero_point"], 2, builder.optimize)
+    arguments = box | {"direct": int(direct)} | layout
     scratch = forms.conv_scratch(depth, source.shape[3])
     sources, target = (builder.source(source),), builder.target(output)
     builder.step("conv_2d", arguments, sources, target, scratch=scratch, in_place=in_place)
+
+
+def _grouped_conv_2d(builder, source, weights, bias, output):
+    channels, depth = weights.shape[0], weights.shape[3]
+    groups = source.shape[3] // depth
+    if source.shape[3] % depth or channels % groups or channels != output.shape[3]:
+        builder.fail(f"weights of shape {weights.shape} do not fit it")
+    values = builder.constant(1).ravel()
+    arguments = window(builder, source, output, weights.shape[1:3]) | {
+        "out_channels": channels,
+        "group_inputs": depth,
+        "group_outputs": channels // groups,
+        "weights": Constant(values, values.size),
+        "requantize": _requantize(builder, source, weights, bias, output, channels),
+    }
+    builder.step("grouped_conv_2d", arguments, (builder.source(source),), builder.target(output))
 
 
 def _depthwise_conv_2d(builder):
@@ -145,17 +164,17 @@ def _depthwise_conv_2d(builder):
     channels = weights.shape[3]
     if channels % source.shape[3] or channels != output.shape[3]:
         builder.fail(f"{source.shape[3]} input channels do not fit {channels} output channels")
-    window = _window(builder, source, output, weights.shape[1:3])
+    box = window(builder, source, output, weights.shape[1:3])
     if weights.shape[1] > 16:
         builder.fail("its kernel is higher than 16")
-    line = (output.shape[2] - 1) * window["stride_width"]
-    line += (window["kernel_width"] - 1) * window["dilation_width"] + 1
+    line = (output.shape[2] - 1) * box["stride_width"]
+    line += (box["kernel_width"] - 1) * box["dilation_width"] + 1
     values = builder.constant(1).reshape(-1, channels)
     requantize = _requantize(builder, source, weights, bias, output, channels)
-    arguments = window | {"multiplier": channels // source.shape[3], "line": line}
-    arguments |= forms.depthwise(values, requantize, window, arguments["multiplier"])
-    same = source.shape == output.shape and window["stride_height"] == window["stride_width"] == 1
-    in_place = (0,) if same and window["dilation_height"] == 1 else ()
+    arguments = box | {"multiplier": channels // source.shape[3], "line": line}
+    arguments |= forms.depthwise(values, requantize, box, arguments["multiplier"])
+    same = source.shape == output.shape and box["stride_height"] == box["stride_width"] == 1
+    in_place = (0,) if same and box["dilation_height"] == 1 else ()
     scratch = max(line * weights.shape[1], 8 * line)
     sources, target = (builder.source(source),), builder.target(output)
     builder.step("depthwise_conv_2d", arguments, sources, target, scratch=scratch, in_place=in_place)

@@ -12,8 +12,8 @@ from tflite.aot.tables import quantization
 
 def _pool(builder):
     source, output, options = builder.tensor(0), builder.output(), builder.operator.options
-    if (source.dtype, output.dtype) != ("int8", "int8"):
-        builder.fail(f"it turns {source.dtype} into {output.dtype}; int8 is handled")
+    if source.dtype != output.dtype or output.dtype not in ("int8", "int16"):
+        builder.fail(f"it turns {source.dtype} into {output.dtype}; int8 and int16 are handled")
     kernel = options["filterHeight"], options["filterWidth"]
     strides = options["strideH"], options["strideW"]
     found = [padding(builder, source.shape[1 + axis], kernel[axis], strides[axis]) for axis in (0, 1)]
@@ -37,11 +37,11 @@ def _pool(builder):
         "minimum": minimum,
         "maximum": maximum,
     }
-    kernel = builder.operator.name.lower()
+    kernel = builder.operator.name.lower() + ("_16" if output.dtype == "int16" else "")
     builder.step(kernel, arguments, (builder.source(source),), builder.target(output), structure="pool")
 
 
-def _axes(builder, source) -> tuple[dict, int]:
+def axes(builder, source) -> tuple[dict, int]:
     """The arguments `tsd_reduce_args`, and how many inputs go into one output."""
     rank = len(source.shape)
     reduced = {int(axis) % rank for axis in builder.constant(1).ravel()}
@@ -73,22 +73,29 @@ def _require_int8(builder, *tensors):
             builder.fail(f"the tensor {tensor.name!r} is {tensor.dtype}; int8 is handled here")
 
 
+def mean_multiplier(builder, source, output, count: int) -> tuple[int, int]:
+    """Multiplier and shift of a sum of `count` inputs, MEAN's division included."""
+    scales = quantization(source)[0], quantization(output)[0]
+    m, shift = fixed_point.quantize_multiplier(float(scales[0]) / float(scales[1]))
+    if builder.operator.name == "MEAN":
+        bits = min(count.bit_length() - 1, 32, 31 + shift)
+        m, shift = (m << bits) // count, shift - bits
+    return m, shift
+
+
 def _mean(builder):
     """Sums scaled by one multiplier, into which MEAN's division goes; as a table of all sums."""
     source, output = builder.tensor(0), builder.output()
     _require_int8(builder, source, output)
-    axes, count = _axes(builder, source)
-    (scale_in, zero_in), (scale_out, zero_out) = quantization(source), quantization(output)
-    m, shift = fixed_point.quantize_multiplier(float(scale_in) / float(scale_out))
-    if builder.operator.name == "MEAN":
-        bits = min(count.bit_length() - 1, 32, 31 + shift)
-        m, shift = (m << bits) // count, shift - bits
+    loops, count = axes(builder, source)
+    zero_in, zero_out = quantization(source)[1], quantization(output)[1]
+    m, shift = mean_multiplier(builder, source, output, count)
     sums = np.arange(-128 * count, 127 * count + 1)
     values = np.clip(fixed_point.scale(sums - zero_in * count, m, shift) + zero_out, -128, 127)
     first, last = int(values[0]), int(values[-1])
     thresholds = sums[np.searchsorted(values, np.arange(first + 1, last + 1))]
     arguments = {
-        "axes": axes,
+        "axes": loops,
         "first": first,
         "count": len(thresholds),
         "thresholds": Constant(np.append(thresholds, 0).astype("int32")),
@@ -98,9 +105,10 @@ def _mean(builder):
 
 def _reduce_max(builder):
     source, output = builder.tensor(0), builder.output()
-    _require_int8(builder, source, output)
-    sources = (builder.source(source),)
-    builder.step("reduce_max", _axes(builder, source)[0], sources, builder.target(output), structure="reduce")
+    if source.dtype != output.dtype or output.dtype not in ("int8", "int16"):
+        builder.fail(f"it turns {source.dtype} into {output.dtype}; int8 and int16 are handled")
+    kernel, sources = "reduce_max" + ("_16" if output.dtype == "int16" else ""), (builder.source(source),)
+    builder.step(kernel, axes(builder, source)[0], sources, builder.target(output), structure="reduce")
 
 
 def _arg_max(builder):

@@ -1,14 +1,18 @@
-"""The generated C of a model as projects: two plain files, an Arduino library, an ESP-IDF project."""
-
-import hashlib
+"""The generated C of a model as a library, around which `tflite.package` lays projects out."""
 
 import numpy as np
 
-from tflite import micro, package
+from tflite import boards, micro
 from tflite.aot.emit import Source
-from tflite.graph import Graph
+from tflite.graph import Graph, Tensor
+from tflite.library import Library, firmware_files
+from tflite.sensor import Preprocessing
 
-_ARDUINO = ("SelfTest", "Predict", "Evaluate")
+_PARAGRAPH = (
+    "Takes @INPUT_SIZE@ values, gives @OUTPUT_SIZE@, in @ARENA_BYTES@ bytes of RAM and @CONSTANT_BYTES@ "
+    "bytes of constants in flash. Needs no other library and no heap; runs on every board."
+)
+_HEADERS = ("network", "quantize", "status", "text", "window", "image")
 
 
 def library_name(name: str) -> str:
@@ -16,64 +20,77 @@ def library_name(name: str) -> str:
     return micro.library_name(name) + "C"
 
 
-def files(source: Source, graph: Graph, name: str, model: bytes, version: str, url: str) -> dict[str, bytes]:
-    """Everything about a model as C.
+def library(
+    source: Source,
+    graph: Graph,
+    name: str,
+    model: bytes,
+    version: str,
+    url: str,
+    labels: tuple[str, ...] = (),
+    preprocessing: Preprocessing | None = None,
+) -> Library:
+    """A model as generated C.
 
     Args:
         source: The generated code, with a self-test.
-        graph: What it was generated from.
+        graph: What it was generated from; its input and output are int8.
         name: The model's name, as its user writes it.
         model: The flatbuffer, for its fingerprint.
         version: Version of the library, three numbers.
         url: Where its users can read on.
+        labels: Names of the classes, or empty.
+        preprocessing: How raw values became inputs in training.
 
-    Returns:
-        Path -> contents; the library lies in `arduino/<library>/` and in `<library>.zip`, the project in
-        `esp_idf/`.
+    Raises:
+        UserError: If the input or the output is not int8.
     """
-    library = library_name(name)
-    values = source.values | {
-        "LIBRARY": library,
-        "LIBRARY_GUARD": f"{library.upper()}_H",
+    for side, tensor in (("input", graph.input), ("output", graph.output)):
+        micro.check_tensor(tensor, side)
+    title = library_name(name)
+    preprocessing = preprocessing or Preprocessing()
+    values = source.values | micro.sensor_values(graph.input.shape, preprocessing, source.values["MACRO"])
+    values |= {
+        "LIBRARY": title,
+        "LIBRARY_GUARD": f"{title.upper()}_H",
         "VERSION": version,
         "URL": url,
         "TITLE_LITERAL": micro.string_literal(name),
-        "FINGERPRINT": ", ".join(f"0x{byte:02x}" for byte in hashlib.sha256(model).digest()[:8]),
-        **_scale_texts("INPUT", graph.input),
-        **_scale_texts("OUTPUT", graph.output),
+        "FINGERPRINT": micro.fingerprint(model),
+        **_texts("INPUT", graph.input),
+        **_texts("OUTPUT", graph.output),
+        "ENGINE_WORDS": "in plain C",
+        "PARAGRAPH": micro.fill_names(_PARAGRAPH, source.values),
+        "ARCHITECTURES": "*",
+        "DEPENDS": "",
+        "PLATFORMS": '"*"',
+        "KEYWORDS": "",
+        "IDF_VERSION": "5.1",
+        "COMPONENTS": "",
     }
-    code = {f"{source.stem}.c": source.code, f"{source.stem}.h": source.header}
-    license_text = (micro.FIRMWARE / "LICENSE").read_text(encoding="utf-8")
-    texts = {**code, "README.md": micro.fill_text("aot/README.md", values), "LICENSE": license_text}
-    texts |= _arduino(f"arduino/{library}", library, values, code)
-    for path in ("CMakeLists.txt", "main/CMakeLists.txt", "main/main.c"):
-        texts[f"esp_idf/{path}"] = micro.fill_text(f"aot/esp_idf/{path}", values)
-    texts |= {f"esp_idf/main/{path}": text for path, text in code.items()}
-    contents = {path: text.encode() for path, text in texts.items()}
-    zipped = {path: data for path, data in contents.items() if path.startswith("arduino/")}
-    zipped = {path.removeprefix("arduino/"): data for path, data in zipped.items()}
-    return contents | {f"{library}.zip": package.zip_archive(zipped)}
+    values |= micro.label_values(labels, values)
+    code = source.constant_bytes, len({step.kernel for step in source.program.steps})
+    need = boards.c_need(*code, source.arena_bytes)
+    return Library(title, "c", _sources(source, title, values, labels), values, labels, need)
 
 
-def _arduino(folder: str, library: str, values: dict, code: dict) -> dict[str, str]:
-    texts = {
-        "library.properties": micro.fill_text("aot/arduino/library.properties", values),
-        "keywords.txt": micro.fill_text("aot/arduino/keywords.txt", values),
-        f"src/{library}.h": micro.fill_text("aot/arduino/library.h", values),
-        "README.md": micro.fill_text("aot/README.md", values),
-        "LICENSE": (micro.FIRMWARE / "LICENSE").read_text(encoding="utf-8"),
+def _sources(source: Source, title: str, values: dict[str, str], labels) -> dict[str, str]:
+    stem = source.stem
+    sources = {
+        f"{stem}.c": source.code,
+        f"{stem}.h": source.header,
+        f"{stem}_network.c": micro.fill_text("aot/network.c", values),
+        f"{stem}_input.h": micro.fill_text("model/input.h", values),
+        f"{title}.h": micro.fill_text("aot/library.h", values),
     }
-    texts |= {f"src/{path}": text for path, text in code.items()}
-    for example in _ARDUINO:
-        texts[f"examples/{example}/{example}.ino"] = micro.fill_text(f"aot/arduino/{example}.ino", values)
-    for path in ("tsd/tsd_quantize.h", "tsd/tsd_status.h", "serial/tsd_serial.h", "serial/tsd_memory.h"):
-        texts[f"src/{path}"] = (micro.FIRMWARE / path).read_text(encoding="utf-8")
-    return {f"{folder}/{path}": text for path, text in texts.items()}
+    if labels:
+        sources[f"{stem}_labels.c"] = micro.fill_text("aot/labels.c", values)
+    return sources | firmware_files(*(f"tsd/tsd_{name}.h" for name in _HEADERS), "serial/*.h")
 
 
-def _scale_texts(side: str, tensor) -> dict[str, str]:
-    quantization = tensor.quantization
+def _texts(side: str, tensor: Tensor) -> dict[str, str]:
+    """A tensor's quantization as a person reads it."""
     return {
-        f"{side}_SCALE_TEXT": f"{np.float32(quantization.scales[0]):.9g}",
-        f"{side}_ZERO_POINT_TEXT": str(quantization.zero_points[0]),
+        f"{side}_SCALE_TEXT": f"{np.float32(tensor.quantization.scales[0]):.9g}",
+        f"{side}_ZERO_POINT_TEXT": str(tensor.quantization.zero_points[0]),
     }

@@ -46,9 +46,9 @@ def _relu6(operator, source, target):
 
 
 def _leaky_relu(operator, source, target):
-    alpha = np.float32(operator.options["alpha"])
-    identity = fixed_point.quantize_multiplier(float(source[0] / target[0]))
-    negative = fixed_point.quantize_multiplier(float(source[0] * alpha / target[0]))
+    scales, alpha = (float(source[0]), float(target[0])), float(np.float32(operator.options["alpha"]))
+    identity = fixed_point.quantize_multiplier(scales[0] / scales[1])
+    negative = fixed_point.quantize_multiplier(scales[0] * alpha / scales[1])
     x = _INPUTS - source[1]
     return np.where(x >= 0, fixed_point.scale(x, *identity), fixed_point.scale(x, *negative)) + target[1]
 

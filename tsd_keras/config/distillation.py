@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from tsd_keras.config.section import Count, NotNegative, Positive, Section
 from tsd_keras.config.weight import Schedule, number_or_auto, weight_of
@@ -52,9 +52,10 @@ class TapSection(Section):
     student: str | None = Field(None, description="path of the student's layer")
     match: Literal["features", "weights"] = Field("features", description="activations, or layers' kernels")
     transformation: Literal["identity", "linear", "conv1x1", "nonlinear"] = "linear"
-    loss: Literal[
-        "l2", "l2_normalized", "attention_transfer", "similarity_preserving", "pkt", "correlation"
-    ] = "l2"
+    loss: (
+        Literal["l2", "l2_normalized", "attention_transfer", "similarity_preserving", "pkt", "correlation"]
+        | None
+    ) = Field(None, description="l2_normalized where left out; of weights l2, there is no other")
     projection_variance: Positive = Field(1.0, description="initial variance, scaled by fan-in")
     kernel_update_rate: NotNegative = Field(1.0, description="multiple of the learning rate; 0 is frozen")
     weight: NotNegative = Field(1.0, description="of this tap among the taps")
@@ -63,7 +64,7 @@ class TapSection(Section):
     def _fit_together(self):
         if (self.teacher is None) != (self.student is None):
             raise ValueError("name both layers, teacher and student, or neither for all stages")
-        if self.match == "weights" and self.loss != "l2":
+        if self.match == "weights" and self.loss not in (None, "l2"):
             raise ValueError(f"weights are compared by l2, not by {self.loss!r}")
         if self.match == "weights" and self.transformation == "conv1x1":
             raise ValueError("weights are no maps: use the transformation linear")
@@ -72,12 +73,15 @@ class TapSection(Section):
     def kernel_settings(self) -> dict:
         """The settings of the tap's kernel."""
         names = {"transformation", "projection_variance", "kernel_update_rate"}
-        return self.model_dump(include=names if self.match == "weights" else names | {"loss"})
+        names = names if self.match == "weights" else names | {"loss"}
+        return self.model_dump(include=names, exclude_none=True)
 
 
-def _written_out(taps):
-    """`auto` is one entry that names no layers."""
-    return [{}] if taps == "auto" else taps
+def _taps_or_auto():
+    return Annotated[
+        Annotated[Literal["auto"], Tag("<auto>")] | Annotated[list[TapSection], Tag("<list>")],
+        Discriminator(lambda value: "<auto>" if isinstance(value, str) else "<list>"),
+    ]
 
 
 class Target(Section):
@@ -142,8 +146,9 @@ class Distillation(Section):
     soft_label_weight: weight_of() = Field("auto", description="beta")
     feature_weight: weight_of() = Field("auto", description="gamma")
     soft_labels: SoftLabelsSection = SoftLabelsSection()
-    taps: Annotated[list[TapSection], BeforeValidator(_written_out)] = Field(
-        [], description="pairs of layers; auto pairs the ends of the resolution stages"
+    taps: _taps_or_auto() = Field(
+        "auto",
+        description="pairs of layers; auto: the ends of the resolution stages, if any",
     )
     student_noise: StudentNoise = StudentNoise()
     channel_dropping: ChannelDroppingSection | None = Field(None, description="makes the student narrower")

@@ -130,7 +130,9 @@ def _scaled(parts, config, class_names) -> Dataset:
         x, arrays[f"y_{name}"] = parts[name]
         arrays[f"x_{name}"] = x.astype("float32") * np.float32(scale)
     rule = f"input = raw value * {scale:.9g}"
-    return Dataset(**arrays, class_names=class_names, preprocessing=rule, labels=config.labels)
+    return Dataset(
+        **arrays, class_names=class_names, preprocessing=rule, labels=config.labels, scale=float(scale)
+    )
 
 
 def _cut(part, fraction, seed, name):

@@ -21,6 +21,7 @@ class Dataset:
         class_names: One name for each class or output.
         preprocessing: How a raw sample becomes an input, for whoever feeds the board.
         labels: What the labels are.
+        scale: The factor on raw values that `preprocessing` speaks of.
     """
 
     x_train: np.ndarray
@@ -32,6 +33,7 @@ class Dataset:
     class_names: tuple[str, ...]
     preprocessing: str
     labels: str = "class"
+    scale: float = 1.0
 
     @property
     def classes(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tflite import quiet
 from tsd_keras.data.dataset import SPLITS, Dataset, balanced, strata
 from tsd_keras.evaluation import fidelity, robustness
 
@@ -92,7 +93,8 @@ def _corrupted(found: Answers, data, seed):
 
 def _keras(found, name, model, data, as_input, corrupted):
     def predict(x):
-        outputs = model.predict(as_input(name, x), batch_size=256, verbose=0)
+        with quiet.native_logs(python_too=False):
+            outputs = model.predict(as_input(name, x), batch_size=256, verbose=0)
         return np.asarray(outputs, "float32").reshape(len(x), -1)
 
     # One call for all: each one costs Keras a start.

@@ -27,7 +27,7 @@ def measure(run, names) -> dict:
     flatbuffers = {name: (run.workdir / f"{name}.tflite").read_bytes() for name in names}
     with progress_bars() as bar:
         found = answers.collect(
-            models, flatbuffers, run.data, run.as_input, _taps(run.config), run.config.seed, bar
+            models, flatbuffers, run.data, run.as_input, _taps(run.answers.config), run.config.seed, bar
         )
     result = summary.summarize(found, flatbuffers, run.data, run.config.seed)
     for name, text in tables.build(result, found, run.data, flatbuffers, run.workdir).items():
@@ -52,6 +52,6 @@ def progress_bars() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
 
 
 def _taps(config) -> list[tuple[str, str]]:
-    """The pairs of layers whose features are compared: the taps, where the config names them."""
+    """The pairs of layers whose features are compared."""
     taps = config.distillation.taps
-    return [] if isinstance(taps, str) else [(tap.teacher, tap.student) for tap in taps]
+    return [(tap.teacher, tap.student) for tap in taps if tap.match == "features"]

@@ -9,38 +9,23 @@
 #include <serial/tsd_memory.h>
 #include <serial/tsd_serial.h>
 
-// Inputs in one frame: more of them save time on the line, fewer save memory.
-#ifndef BATCH
-#ifdef __AVR__
-#define BATCH (@MACRO@_INPUT_SIZE < 128 ? 4 : 1)
-#else
-#define BATCH (@MACRO@_INPUT_SIZE < 1024 ? 16 : 1)
-#endif
-#endif
-
-static uint8_t buffer[TSD_SERIAL_BUFFER(@MACRO@_INPUT_SIZE, @MACRO@_OUTPUT_SIZE, BATCH)];
+static uint8_t buffer[TSD_SERIAL_BUFFER(@MACRO@_INPUT_SIZE, @MACRO@_OUTPUT_SIZE,
+                                        TSD_SERIAL_BATCH(@MACRO@_INPUT_SIZE))];
 static tsd_serial line;
-
-static uint32_t arena(uint32_t *used) {
-  *used = (uint32_t)@PREFIX@_arena_used();
-  return @MACRO@_ARENA_BYTES;
-}
 
 static uint32_t microseconds() { return (uint32_t)micros(); }
 
 static void send(const uint8_t *bytes, size_t count) { Serial.write(bytes, count); }
 
-static const tsd_serial_model model = {
-    @TITLE_LITERAL@,     @MACRO@_FINGERPRINT,  @MACRO@_INPUT_SIZE, @MACRO@_OUTPUT_SIZE, BATCH,
-    @PREFIX@_run, @PREFIX@_selftest, @PREFIX@_message,  microseconds,      tsd_free_memory,
-    arena};
+static const tsd_serial_port port = {TSD_SERIAL_BATCH(@MACRO@_INPUT_SIZE), send, microseconds,
+                                     tsd_free_memory};
 
 void setup() {
   Serial.begin(115200);
   while (!Serial && millis() < 5000) {
   }
-  (void)@PREFIX@_begin();  // A failure is what every command then reports.
-  tsd_serial_begin(&line, &model, send, buffer);
+  (void)@PREFIX@_network.begin();  // A failure is what every command then reports.
+  tsd_serial_begin(&line, &@PREFIX@_network, &port, buffer);
 }
 
 void loop() {

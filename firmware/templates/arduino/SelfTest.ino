@@ -2,20 +2,24 @@
 
 #include <@LIBRARY@.h>
 
+static const tsd_network &network = @PREFIX@_network;
+
 void setup() {
   Serial.begin(115200);
   while (!Serial && millis() < 5000) {
   }
 
-  tsd_status status = @PREFIX@_begin();
+  tsd_status status = network.begin();
   if (status == TSD_OK) {
+    uint32_t used;
+    const uint32_t arena = network.arena(&used);
     Serial.print("Arena: ");
-    Serial.print((unsigned long)@PREFIX@_arena_used());
+    Serial.print((unsigned long)used);
     Serial.print(" bytes used of ");
-    Serial.println((unsigned long)@MACRO@_ARENA_BYTES);
+    Serial.println((unsigned long)arena);
 
     const unsigned long start = micros();
-    status = @PREFIX@_selftest();
+    status = network.selftest();
     const unsigned long elapsed = micros() - start;
     Serial.print("Microseconds per inference: ");
     Serial.println(elapsed / @MACRO@_GOLDENS);
@@ -25,7 +29,7 @@ void setup() {
     Serial.println("PASS");
   } else {
     Serial.print("FAIL: ");
-    Serial.println(@PREFIX@_message());
+    Serial.println(network.message());
   }
 }
 

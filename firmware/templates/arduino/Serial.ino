@@ -25,10 +25,10 @@ static void takeNumber() {
   input[received++] = tsd_quantize_int8(value, @MACRO@_INPUT_SCALE, @MACRO@_INPUT_ZERO_POINT);
   if (received < @MACRO@_INPUT_SIZE) return;
   received = 0;
-  if (@PREFIX@_run(input, output) == TSD_OK) {
+  if (@PREFIX@_network.run(input, output) == TSD_OK) {
     printOutput();
   } else {
-    Serial.println(@PREFIX@_message());
+    Serial.println(@PREFIX@_network.message());
   }
 }
 
@@ -43,7 +43,7 @@ void setup() {
   Serial.begin(115200);
   while (!Serial && millis() < 5000) {
   }
-  if (@PREFIX@_begin() != TSD_OK) Serial.println(@PREFIX@_message());
+  if (@PREFIX@_network.begin() != TSD_OK) Serial.println(@PREFIX@_network.message());
   Serial.println("Send @INPUT_SIZE@ numbers.");
 }
 

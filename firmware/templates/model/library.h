@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "@STEM@_input.h"
+#include "tsd/tsd_network.h"
 #include "tsd/tsd_quantize.h"
 #include "tsd/tsd_status.h"
 
@@ -66,6 +68,9 @@ const char *@PREFIX@_message(void);
 /* Bytes of the arena that TensorFlow Lite Micro says it uses, once begun. It may need somewhat more
  * while it allocates: do not cut the arena to this size. */
 size_t @PREFIX@_arena_used(void);
+
+/* All of these in one place, as the examples and the serial line use them. */
+extern const tsd_network @PREFIX@_network;
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,22 @@
+/* AVERAGE_POOL_2D, int16: the mean of the taps inside the input, rounded half away from 0. */
+#ifndef TSD_AVERAGE_POOL_2D_16_H
+#define TSD_AVERAGE_POOL_2D_16_H
+
+#include "pool.h"
+
+static inline int16_t tsd_average_16(const tsd_pool_args *p, const int16_t *in, int16_t rows, int16_t columns) {
+  const int16_t count = (int16_t)(rows * columns);
+  int32_t sum = 0;
+  for (int16_t y = 0; y < rows; ++y) {
+    for (int16_t x = 0; x < columns; ++x) sum += in[((int32_t)y * p->in_width + x) * p->channels];
+  }
+  sum = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+  return (int16_t)tsd_clamp(sum, p->minimum, p->maximum);
+}
+
+static void tsd_average_pool_2d_16(const tsd_pool_args *args, const int16_t *input, int16_t *output) {
+  TSD_FETCH(tsd_pool_args, p, args);
+  TSD_FOR_EACH_POOL(p, input, output, tsd_average_16)
+}
+
+#endif /* TSD_AVERAGE_POOL_2D_16_H */
