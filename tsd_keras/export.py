@@ -80,7 +80,7 @@ def main(options: argparse.Namespace) -> None:
         options.diagnose,
     )
     if options.board:
-        _check_board(options.board, data)
+        _check_board(options.board, data, options.engine)
     labels = tuple(options.labels.split(",")) if options.labels else ()
     name = options.name or path.stem
     preprocessing = Preprocessing(options.raw_scale, options.stride)
@@ -90,19 +90,37 @@ def main(options: argparse.Namespace) -> None:
         print(f"wrote {out / place}" + (f" ({count} files)" if count > 1 else ""))
 
 
-def _check_board(name: str, data: bytes):
+def _check_board(name: str, data: bytes, engine: str):
     """Prints what is left on a board, or on all of them; refuses a board that is too small."""
     from tflite import boards
 
-    need = boards.tflm_need(data)
+    needs = _needs(data, engine)
     if name == "all":
-        for one in boards.table([need]):
-            print(f"{one.board.name:12}{one.explain()}")
+        for one in boards.table(needs):
+            print(f"{one.board.name:12}{one.need.engine:5}{one.explain()}")
         return
-    one = boards.fit(boards.get(name), need)
+    one = boards.best(boards.get(name), needs)
     if not one.fits:
         raise UserError(f"The model {one.explain()}. Nothing was written.")
-    print(f"{'board':11}{one.explain()} (code and core are estimates)")
+    print(f"{'board':11}{one.explain()} with the engine {one.need.engine} (code and core are estimates)")
+
+
+def _needs(data: bytes, engine: str):
+    """What the model takes with each engine that it is exported for."""
+    from tflite import boards, graph
+    from tflite.aot import emit
+
+    needs = [] if engine == "c" else [boards.tflm_need(data)]
+    if engine != "tflm":
+        try:
+            source = emit.generate(graph.read(data), "model")
+        except UserError:
+            if engine == "c":
+                raise
+        else:
+            kernels = len({step.kernel for step in source.program.steps})
+            needs.append(boards.c_need(source.constant_bytes, kernels, source.arena_bytes))
+    return needs
 
 
 def _place(path: pathlib.PurePath) -> pathlib.PurePath:

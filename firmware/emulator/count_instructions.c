@@ -3,10 +3,10 @@
  *   cc -O2 -shared -fPIC count_instructions.c -o count.so
  *   qemu-system-arm .. -plugin ./count.so,mark=0x123,out=counts.txt,thumb=on
  *
- * Each time the guest reaches the address `mark`, a line is written to `out`: the instructions so far,
- * and the words beyond the first that LDM, STM, LDRD, STRD, PUSH, POP, VLDM and VSTM among them moved
- * (0 without thumb=on). The difference of two lines is what was executed between the marks.
- * QEMU 4.2 to 8; its header is seldom packaged, so what is used of it is declared here.
+ * Each time the guest reaches the address `mark`, a line is written to `out`: the instructions so
+ * far, and the words beyond the first that LDM, STM, LDRD, STRD, PUSH, POP, VLDM and VSTM among
+ * them moved (0 without thumb=on). The difference of two lines is what was executed between the
+ * marks. QEMU 4.2 to 8; its header is seldom packaged, so what is used of it is declared here.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,13 +15,17 @@
 
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
-extern void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, void (*callback)(uint64_t, struct qemu_plugin_tb *));
-extern void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, void (*callback)(unsigned, void *),
-                                                   int flags, void *data);
-extern void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int operation, void *to,
-                                                       uint64_t value);
+extern void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id,
+                                                  void (*callback)(uint64_t,
+                                                                   struct qemu_plugin_tb *));
+extern void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
+                                                   void (*callback)(unsigned, void *), int flags,
+                                                   void *data);
+extern void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int operation,
+                                                       void *to, uint64_t value);
 extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
-extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block, size_t index);
+extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block,
+                                                        size_t index);
 extern uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 extern const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 extern size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
@@ -43,7 +47,8 @@ static void at_mark(unsigned cpu, void *data) {
 
 static unsigned bits(unsigned mask) { return (unsigned)__builtin_popcount(mask); }
 
-/* Words that a Thumb instruction moves at once; 0 for those that are no multiple loads or stores. */
+/* Words that a Thumb instruction moves at once; 0 for those that are no multiple loads or stores.
+ */
 static unsigned moved(const uint8_t *code, size_t size) {
   const unsigned first = code[0] | (unsigned)code[1] << 8;
   if (size == 2) {
@@ -52,13 +57,15 @@ static unsigned moved(const uint8_t *code, size_t size) {
     return 0;
   }
   const unsigned second = code[2] | (unsigned)code[3] << 8;
-  if ((first & 0xFE40) == 0xE800) return bits(second);                      /* STM, LDM, PUSH, POP */
-  if ((first & 0xFE40) == 0xE840) return (first & 0x0120) ? 2 : 0;          /* STRD, LDRD; else exclusives, TBB */
-  if ((first & 0xFE00) == 0xEC00 && (second & 0x0E00) == 0x0A00) {          /* floating point registers */
-    const unsigned mode = (first >> 5 & 1) | (first >> 7 & 1) << 1 | (first >> 8 & 1) << 2; /* P U W */
-    if (mode == 0) return 0;                                                /* VMOV of two registers */
-    if ((mode & 5) == 4) return (second & 0x0100) ? 2 : 1;                  /* VLDR, VSTR */
-    return second & 0xFF;                                                   /* VLDM, VSTM, VPUSH, VPOP */
+  if ((first & 0xFE40) == 0xE800) return bits(second); /* STM, LDM, PUSH, POP */
+  if ((first & 0xFE40) == 0xE840)
+    return (first & 0x0120) ? 2 : 0; /* STRD, LDRD; else exclusives, TBB */
+  if ((first & 0xFE00) == 0xEC00 && (second & 0x0E00) == 0x0A00) { /* floating point registers */
+    const unsigned mode =
+        (first >> 5 & 1) | (first >> 7 & 1) << 1 | (first >> 8 & 1) << 2; /* P U W */
+    if (mode == 0) return 0;                               /* VMOV of two registers */
+    if ((mode & 5) == 4) return (second & 0x0100) ? 2 : 1; /* VLDR, VSTR */
+    return second & 0xFF;                                  /* VLDM, VSTM, VPUSH, VPOP */
   }
   return 0;
 }
@@ -67,7 +74,8 @@ static void translated(uint64_t id, struct qemu_plugin_tb *block) {
   (void)id;
   for (size_t i = 0; i < qemu_plugin_tb_n_insns(block); ++i) {
     struct qemu_plugin_insn *const insn = qemu_plugin_tb_get_insn(block, i);
-    const unsigned many = thumb ? moved(qemu_plugin_insn_data(insn), qemu_plugin_insn_size(insn)) : 0;
+    const unsigned many =
+        thumb ? moved(qemu_plugin_insn_data(insn), qemu_plugin_insn_size(insn)) : 0;
     qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD, &instructions, 1);
     if (many > 1) qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD, &words, many - 1);
     if (qemu_plugin_insn_vaddr(insn) == mark_address) {

@@ -8,8 +8,9 @@ from tsd_keras import command_line, flash
 
 @pytest.fixture
 def export(tmp_path):
-    (tmp_path / "export/firmware/arduino/TSD_Tiny/examples/SelfTest").mkdir(parents=True)
-    (tmp_path / "export/firmware/esp_idf").mkdir()
+    for place, library in (("", "TSD_Tiny"), ("c/", "TSD_TinyC")):
+        for example in ("SelfTest", "Evaluate"):
+            (tmp_path / f"export/firmware/{place}arduino/{library}/examples/{example}").mkdir(parents=True)
     return tmp_path
 
 
@@ -40,6 +41,7 @@ def test_every_board_of_the_table_has_its_commands(board, export, capsys):
     lines = capsys.readouterr().out.splitlines()
     tool = "idf.py -C " if board.startswith("esp32") else "arduino-cli compile --fqbn "
     assert lines[0].startswith(tool)
+    assert ("TSD_TinyC" in lines[0]) == (board == "mega2560")  # TFLM does not run there
     assert "/dev/ttyX" in lines[-1]
 
 
@@ -59,9 +61,30 @@ def test_arduino_cli_builds_and_uploads(export, tools):
 def test_idf_sets_the_target_and_builds(export, tools, capsys):
     calls = tools("idf.py")
     assert run("--board", "esp32s3", "--export", export, "--tool", "idf.py") == 0
-    project = f"-C {export}/export/firmware/esp_idf"
+    project = f"-C {export}/export/firmware/esp_idf -DEXAMPLE=selftest"
     assert calls.read_text().splitlines() == [f"{project} set-target esp32s3", f"{project} build"]
     assert "Give --port to upload" in capsys.readouterr().out
+
+
+def test_platformio_gets_the_example_s_folder(export, capsys):
+    arguments = [
+        "--board",
+        "pico",
+        "--export",
+        export,
+        "--tool",
+        "pio",
+        "--engine",
+        "c",
+        "--example",
+        "Evaluate",
+    ]
+    assert run(*arguments, "--port", "/dev/ttyX", "--dry-run") == 0
+    firmware = export / "export/firmware/c"
+    assert capsys.readouterr().out.split() == [
+        "env", f"PLATFORMIO_SRC_DIR={firmware}/arduino/TSD_TinyC/examples/Evaluate", "pio", "run",
+        "--project-dir", f"{firmware}/platformio", "-e", "pico", "-t", "upload", "--upload-port", "/dev/ttyX",
+    ]  # fmt: skip
 
 
 def test_what_is_missing_is_named(export, tools, capsys):
@@ -71,7 +94,13 @@ def test_what_is_missing_is_named(export, tools, capsys):
     tools("arduino-cli", prints="arduino:avr 1.8.6")
     for arguments, fault in [
         (board, "arduino-cli core install arduino:mbed_nano"),
-        ([*board, "--example", "Selftest"], "it has: SelfTest"),
+        ([*board, "--example", "Selftest"], "it has: Evaluate, SelfTest"),
+        ([*board, "--tool", "pio"], "pio is not on the PATH"),
+        (
+            ["--board", "mega2560", "--export", export, "--engine", "tflm"],
+            "tflm does not run on Arduino Mega",
+        ),
+        (["--board", "esp32", "--export", export, "--example", "Blink"], "it has: selftest, evaluate"),
         ([*board, "--tool", "idf.py"], "idf.py builds for ESP32 chips"),
         (["--board", "nano33bl", "--export", export], "did you mean 'nano33ble'"),
         (["--board", "nano33ble", "--export", export / "bin"], "holds no exported firmware"),

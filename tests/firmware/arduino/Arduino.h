@@ -9,6 +9,11 @@
 unsigned long millis();
 unsigned long micros();
 
+enum { A0 = 54 };
+
+/* Counts up, whichever the pin. */
+int analogRead(int pin);
+
 class FakeSerial {
  public:
   void begin(unsigned long) {}

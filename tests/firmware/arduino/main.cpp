@@ -1,6 +1,7 @@
 // Runs the sketch SKETCH, with the stand-in for TFLM playing the golden pairs of its library.
 //
-// Arguments: name=value for the faults of fake_tflm.h that a test wants played.
+// Arguments: name=value for the faults of fake_tflm.h that a test wants played; loops=number of
+// calls of loop, which goes on as long as there is input.
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,11 @@ unsigned long micros() {
   return now += 800;
 }
 
+int analogRead(int) {
+  static int value = 0;
+  return value++;
+}
+
 #include SKETCH
 
 #include GOLDENS
@@ -29,10 +35,12 @@ int main(int count, char **arguments) {
   fake_tflm.output_size = OUTPUT_SIZE;
   fake_tflm.schema_version = 3;
   fake_tflm.wrong_golden = -1;
+  int loops = 1;
   for (int i = 1; i < count; ++i) {
     char *value = strchr(arguments[i], '=');
     *value++ = '\0';
     const int number = atoi(value);
+    if (strcmp(arguments[i], "loops") == 0) loops = number;
     if (strcmp(arguments[i], "schema_version") == 0) fake_tflm.schema_version = (unsigned)number;
     if (strcmp(arguments[i], "refused_operator") == 0) fake_tflm.refused_operator = value;
     if (strcmp(arguments[i], "allocation_fails") == 0) fake_tflm.allocation_fails = number != 0;
@@ -44,5 +52,5 @@ int main(int count, char **arguments) {
   setup();
   do {
     loop();
-  } while (Serial.available());
+  } while (--loops > 0 || Serial.available());
 }
