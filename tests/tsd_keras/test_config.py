@@ -43,7 +43,7 @@ def test_overrides_reach_nested_keys():
             "distillation.feature_weight={schedule: steps, values: [1], at_epochs: [3]}",
             "one more entry than at_epochs",
         ),
-        ("distillation.feature_weight=auto", "fixed needs a number or a schedule for feature_weight"),
+        ("distillation={balance: fixed}", "fixed needs a number or a schedule for hard_label_weight, soft"),
         ("quantize={mode: qat, equalize: auto}", "quantize: .*choose off"),
         ("epochs", "write --set"),
         ("seed.x=1", "seed is a value, not a section|seed"),

@@ -20,7 +20,7 @@ def built(student, teacher, *arguments, **keywords):
 
 def test_identity_is_the_mean_squared_difference():
     teacher, student = features(4, 5, 5, 3), features(4, 5, 5, 3, seed=1)
-    value = built(student, teacher, "identity").per_sample(teacher, student)
+    value = built(student, teacher, "identity", "l2").per_sample(teacher, student)
     np.testing.assert_allclose(value, ((teacher - student) ** 2).mean((1, 2, 3)), rtol=1e-5)
 
 
