@@ -78,8 +78,53 @@ class Lessons:
         return training.fit(distiller, self.data, self.training, seed, None, self.verbose, **sources)
 
 
+def prune(
+    student: keras.Model,
+    lessons: Lessons,
+    sparsity: float = 0.5,
+    schedule: str = "polynomial",
+    pattern: str = "free",
+) -> dict[str, list[float]]:
+    """Teaches a student on while its smallest weights become zero.
+
+    Args:
+        student: The trained student; it gets the weights.
+        lessons: What it is taught with.
+        sparsity, schedule, pattern: As in `tflite.quantize.pruning.PrunedModel`.
+
+    Returns:
+        The history of all logs.
+    """
+    from tflite.quantize import pruning
+
+    folded = folding.fold(student)
+    with keras.device("cpu:0"):
+        form = pruning.PrunedModel(folded.model, sparsity, lessons.steps, schedule, pattern)
+    return lessons.teach_as(student, form, folded)
+
+
+def cluster(student: keras.Model, lessons: Lessons, clusters: int = 16) -> dict[str, list[float]]:
+    """Teaches a student on whose kernels hold few values; zeros of a pruned one stay.
+
+    Args:
+        student: The trained student; it gets the weights.
+        lessons: What it is taught with.
+        clusters: Values a kernel (of a convolution: each of its channels) may hold.
+
+    Returns:
+        The history of all logs.
+    """
+    from tflite.quantize import clustering
+
+    training.reproducible(lessons.config.seed)  # the first values are drawn
+    folded = folding.fold(student)
+    with keras.device("cpu:0"):
+        form = clustering.ClusteredModel(folded.model, clusters)
+    return lessons.teach_as(student, form, folded)
+
+
 def quantization_aware(
-    student: keras.Model, lessons: Lessons, samples: np.ndarray, settings
+    student: keras.Model, lessons: Lessons, samples: np.ndarray, settings, keep_values: bool = False
 ) -> tuple[dict, dict[str, list[float]]]:
     """Teaches a student on while its weights and activations are quantized as on the chip.
 
@@ -88,6 +133,7 @@ def quantization_aware(
         lessons: What it is taught with.
         samples: Calibration samples `(n, ...)`, from which the ranges start.
         settings: A `tflite.quantize.settings.Settings`.
+        keep_values: Whether equal weights of a channel stay equal and zeros zero: after `prune`, `cluster`.
 
     Returns:
         The trained ranges, as `tflite.convert.convert` takes them, and the history of all logs.
@@ -98,6 +144,6 @@ def quantization_aware(
     folded = folding.fold(student)
     with keras.device("cpu:0"):
         flat = convert.convert(student, "float32")
-        form = aware.AwareModel(folded.model, flat, samples, settings, lessons.steps)
+        form = aware.AwareModel(folded.model, flat, samples, settings, lessons.steps, keep_values)
     history = lessons.teach_as(student, form, folded)
     return form.ranges(), history

@@ -94,7 +94,9 @@ class TwinDistiller(Distiller):
         self.optimizer.apply(found, [*others, *self._copies])
         for variable, copy in zip(self._form.trainable_variables, self._copies, strict=True):
             variable.assign(ops.convert_to_tensor(copy))
-        self._form.after_step()
+        self._form.after_step()  # may move them once more
+        for variable, copy in zip(self._form.trainable_variables, self._copies, strict=True):
+            copy.assign(variable)
         self._loss_tracker.update_state(value, sample_weight=ops.shape(keras.tree.flatten(x)[0])[0])
         return self.compute_metrics(x, y, predictions[0], sample_weight)
 

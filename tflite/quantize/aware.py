@@ -17,6 +17,7 @@ from tflite import graph as graph_module
 from tflite import tensors
 from tflite.quantize import calibration, optimization
 from tflite.quantize.calibration import Ranges
+from tflite.quantize.form import WrappedModel
 from tflite.quantize.settings import Settings
 from tflite.quantize.twin import twin
 
@@ -62,7 +63,7 @@ class Grid:
     is_fixed: bool = False
 
 
-class AwareModel:
+class AwareModel(WrappedModel):
     """A model in training that computes as its int8 form will.
 
     Args:
@@ -71,50 +72,40 @@ class AwareModel:
         samples: Calibration samples `(n, ...)`, from which the ranges start.
         settings: How ranges follow from samples, and in training from batches.
         steps: Of the training; the ranges forget what is more than a tenth of them ago.
-
-    Attributes:
-        trainable_variables: TensorFlow variables: kernels and biases.
+        keep_values: Whether weights of a kernel's channel that are equal stay so, and zeros zero: for a
+            model that was pruned or clustered.
     """
 
-    def __init__(self, model: keras.Model, flat: bytes, samples: np.ndarray, settings: Settings, steps: int):
+    def __init__(
+        self,
+        model: keras.Model,
+        flat: bytes,
+        samples: np.ndarray,
+        settings: Settings,
+        steps: int,
+        keep_values: bool = False,
+    ):
         plain = twin(model)
         self.grids = grids(plain, flat, samples, settings)
-        self._variables = {layer.name: list(layer.weights) for layer in plain.layers}
         self._ranges = {name: _Range(grid, settings, steps) for name, grid in self.grids.items()}
-        self._wrappers: dict[str, tf_keras.layers.Layer] = {}
-        self._model = tf_keras.models.clone_model(plain, clone_function=self._wrapped)
-        trained = [layer for layer in plain.layers if layer.trainable and layer.trainable_weights]
-        self.trainable_variables = [one for layer in trained for one in self._variables[layer.name]]
 
-    def _wrapped(self, layer):
-        wrapper = _tfmot.QuantizeWrapperV2(layer, _Config.of(layer, self._ranges.get(layer.name)))
-        self._wrappers[layer.name] = wrapper
-        return wrapper
+        def wrap(layer):
+            return _tfmot.QuantizeWrapperV2(layer, _Config.of(layer, self._ranges.get(layer.name)))
 
-    def expose(self, names: list[str]) -> None:
-        """Names the layers whose outputs a call gives from now on."""
-        places = [self._wrappers[name].output for name in names]
-        self._model = tf_keras.Model(self._model.inputs, places)
-
-    def __call__(self, inputs, training: bool = False) -> list:
-        """The outputs of the layers asked for (at first the model's own); in training the ranges move."""
-        return self._model(inputs, training=training)
+        super().__init__(plain, wrap)
+        self._ties = (
+            [_Tie(one) for one in self.trainable_variables if len(one.shape) > 1] if keep_values else []
+        )
 
     def after_step(self) -> None:
-        """Hands ranges on to the layers that share another's; to be called after every step."""
+        """Hands ranges on to the layers that share another's, and keeps equal weights equal."""
         for name, grid in self.grids.items():
             if grid.leader is not None:
                 leader = self._ranges[grid.leader].bounds
                 for mine, other in zip(self._ranges[name].bounds, leader, strict=True):
                     mine.assign(other)
-
-    def weights(self) -> dict[str, list[np.ndarray]]:
-        """`{layer: its weights}` of all layers that were trained."""
-        return {
-            name: [variable.numpy() for variable in variables]
-            for name, variables in self._variables.items()
-            if variables and self._wrappers[name].trainable
-        }
+        for tie in self._ties:
+            tie.hold()
 
     def ranges(self) -> Ranges:
         """`{number among the computed tensors: (least, largest)}`, as trained."""
@@ -177,6 +168,23 @@ def _equal(first, second) -> bool:
     return first.shape == second.shape and np.allclose(
         first, second, rtol=0, atol=_TOLERANCE * max(np.abs(first).max(), 1e-6)
     )
+
+
+class _Tie:
+    """Weights that are equal within an output channel, held equal: clusters and zeros survive training."""
+
+    def __init__(self, variable):
+        kernel = variable.numpy()
+        self._variable = variable
+        channels = np.broadcast_to(np.arange(kernel.shape[-1]), kernel.shape)
+        pairs = np.stack([channels.ravel(), kernel.ravel()], 1)
+        groups, self._group = np.unique(pairs, axis=0, return_inverse=True)
+        self._group, self._count = self._group.ravel(), len(groups)
+        self._is_kept = (kernel != 0).astype("float32")
+
+    def hold(self):
+        mean = tf.math.unsorted_segment_mean(tf.reshape(self._variable, (-1,)), self._group, self._count)
+        self._variable.assign(tf.reshape(tf.gather(mean, self._group), self._is_kept.shape) * self._is_kept)
 
 
 class _Config(_tfmot.QuantizeConfig):
