@@ -21,8 +21,10 @@ import numpy as np
 from tflite import engines
 from tflite.errors import UserError
 
-_SHORT = 1.0  # seconds of work below which starting processes costs more than it gains
+# Seconds of work below which starting processes, or threads, costs more than it gains.
+_SHORT_FOR_PROCESSES, _SHORT_FOR_THREADS = 1.0, 0.05
 _CHUNK = 0.25  # seconds of work between two reports of progress
+_TRIAL = 0.02  # seconds after which an inference's time is known well enough
 
 Progress = Callable[[int], None]
 
@@ -48,26 +50,33 @@ def run(
     progress = progress or (lambda done: None)
     jobs = jobs or available_cores()
     first = engines.open_engine(data, engine)
-    started = time.perf_counter()
-    head = first.run(x[:4])
-    each = max((time.perf_counter() - started) / max(len(head), 1), 1e-6)
+    head, each = _tried(first, x)
     progress(len(head))
-    rest = x[4:]
+    rest = x[len(head) :]
     if len(rest) == 0:
         return head
+    in_processes = engine == "tflm"
     step = int(min(max(_CHUNK / each, 1), -(-len(rest) // jobs)))
     chunks = [rest[start : start + step] for start in range(0, len(rest), step)]
-    if jobs == 1 or len(rest) * each < _SHORT:
+    if jobs == 1 or len(rest) * each < (_SHORT_FOR_PROCESSES if in_processes else _SHORT_FOR_THREADS):
         parts = map(first.run, chunks)
     else:
-        parts = _side_by_side(
-            _Process if engine == "tflm" else engines.open_engine, data, engine, chunks, jobs
-        )
+        parts = _side_by_side(_Process if in_processes else engines.open_engine, data, engine, chunks, jobs)
     outputs = [head]
     for part in parts:
         outputs.append(part)
         progress(len(part))
     return np.concatenate(outputs)
+
+
+def _tried(interpreter, x) -> tuple[np.ndarray, float]:
+    """The outputs of the first samples, and seconds an inference: the first, slower, not counted."""
+    parts, seconds, count = [interpreter.run(x[:1])], 0.0, 0
+    while seconds < _TRIAL and count < min(len(x) - 1, 16):
+        started = time.perf_counter()
+        parts.append(interpreter.run(x[count + 1 : count + 2]))
+        seconds, count = seconds + time.perf_counter() - started, count + 1
+    return np.concatenate(parts), max(seconds / max(count, 1), 1e-6)
 
 
 def available_cores() -> int:
