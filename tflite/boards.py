@@ -1,5 +1,6 @@
 """The boards of `firmware/boards.yaml`, and whether a model fits one."""
 
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -16,9 +17,11 @@ TABLE = pathlib.Path(__file__).resolve().parent.parent / "firmware" / "boards.ya
 # Code of TFLM: the interpreter, and each kind of operator. Set so that ResNet-8's six kinds come to the
 # 86 KB that a Cortex-M4 build with default registrations took; an estimate wherever it is shown.
 _TFLM_BYTES, _TFLM_OPERATOR_BYTES = 44_000, 7_000
-# Code of the generated C, each kind of kernel; an estimate likewise: the digits student's four took 7,440
-# bytes with -O2 on a Cortex-M4, whose forms are the largest, and 4,360 on a Cortex-M0.
-_C_KERNEL_BYTES = 2_000
+# Code of the generated C: what every model has, each kind of kernel, and what the forms for Arm's DSP
+# instructions add to the constants. From above: built with -Os for Cortex-M0, M4, RV32 and AVR, digits'
+# student and MLPerf Tiny's three models took a quarter to nine tenths of it. An estimate wherever shown.
+_C_BYTES, _C_KERNEL_BYTES, _C_CONSTANTS_SHARE = 2_000, 2_500, 0.1
+_LARGEST_ON_AVR = 32_767  # bytes of an array that avr-gcc takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +59,14 @@ class Need:
         weight_bytes: In flash: the flatbuffer, or the generated constants.
         code_bytes: In flash: the engine's code.
         arena_bytes: In RAM: the tensors.
+        largest_bytes: Of one table of weights.
     """
 
     engine: str
     weight_bytes: int
     code_bytes: int
     arena_bytes: int
+    largest_bytes: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +75,7 @@ class Fit:
 
     Attributes:
         board, need: The two.
-        runs: Whether the engine exists for the board.
+        runs: Whether the engine exists for the board, and its compiler takes the tables.
         ram_left, flash_left: Bytes to spare; negative where it does not fit.
     """
 
@@ -90,8 +95,13 @@ class Fit:
         board, need = self.board, self.need
         if self.fits:
             return f"fits {board.title}: {self.ram_left:,} bytes of RAM and {self.flash_left:,} of flash left"
-        if not self.runs:
+        if need.engine not in board.engines:
             return f"cannot run on {board.title}: {_ENGINES[need.engine]} has no port for its {board.core}"
+        if not self.runs:
+            return (
+                f"cannot run on {board.title}: a layer has {need.largest_bytes:,} bytes of weights, and the "
+                f"compiler takes tables of {_LARGEST_ON_AVR:,}; fewer channels in that layer help"
+            )
         faults = []
         if self.ram_left < 0:
             faults.append(
@@ -155,16 +165,44 @@ def tflm_need(model: bytes, graph: Graph | None = None, arena: footprint.Arena |
     return Need("tflm", len(model), code, (arena or footprint.arena(model)).recommended_bytes)
 
 
-def c_need(constant_bytes: int, kernels: int, arena_bytes: int) -> Need:
+def c_need(constant_bytes: int, kernels: int, arena_bytes: int, largest_bytes: int = 0) -> Need:
     """What generated C takes: constants and arena as generated, code estimated from its kinds of kernels."""
-    return Need("c", constant_bytes, kernels * _C_KERNEL_BYTES, arena_bytes)
+    code = _C_BYTES + kernels * _C_KERNEL_BYTES + int(_C_CONSTANTS_SHARE * constant_bytes)
+    return Need("c", constant_bytes, code, arena_bytes, largest_bytes)
+
+
+def generated_need(model: bytes, graph: Graph | None = None) -> Need:
+    """What a flatbuffer takes as generated C.
+
+    Raises:
+        UserError: If an operator cannot be compiled; names it and its layer.
+    """
+    from tflite.aot import emit
+
+    graph = graph or graph_module.read(model)
+    source = emit.generate(graph, "model")
+    kernels = len({step.kernel for step in source.program.steps})
+    largest = max((len(tensor.data) for tensor in graph.tensors if tensor.data), default=0)
+    return c_need(source.constant_bytes, kernels, source.arena_bytes, largest)
+
+
+def needs(model: bytes) -> list[Need]:
+    """What a flatbuffer takes on each engine that runs it, TFLM first."""
+    graph, found = graph_module.read(model), []
+    for need in (tflm_need, generated_need):
+        with contextlib.suppress(UserError):
+            found.append(need(model, graph))
+    return found
 
 
 def fit(board: Board, need: Need) -> Fit:
     """Whether a model fits a board, and what is left."""
     ram = need.arena_bytes + board.stack_bytes + board.core_ram_bytes
     flash = need.weight_bytes + need.code_bytes + board.core_flash_bytes
-    return Fit(board, need, need.engine in board.engines, board.ram_bytes - ram, board.flash_bytes - flash)
+    runs = need.engine in board.engines
+    if board.core == "AVR" and need.largest_bytes > _LARGEST_ON_AVR:
+        runs = False
+    return Fit(board, need, runs, board.ram_bytes - ram, board.flash_bytes - flash)
 
 
 def best(board: Board, needs: Iterable[Need]) -> Fit:

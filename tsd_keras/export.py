@@ -107,19 +107,15 @@ def _check_board(name: str, data: bytes, engine: str):
 
 def _needs(data: bytes, engine: str):
     """What the model takes with each engine that it is exported for."""
-    from tflite import boards, graph
-    from tflite.aot import emit
+    from tflite import boards
 
     needs = [] if engine == "c" else [boards.tflm_need(data)]
     if engine != "tflm":
         try:
-            source = emit.generate(graph.read(data), "model")
+            needs.append(boards.generated_need(data))
         except UserError:
             if engine == "c":
                 raise
-        else:
-            kernels = len({step.kernel for step in source.program.steps})
-            needs.append(boards.c_need(source.constant_bytes, kernels, source.arena_bytes))
     return needs
 
 

@@ -344,6 +344,7 @@ class Pipeline:
         command_line.heading("Evaluation")
         inputs = self._facts | {name: self._made(f"convert_{name}") for name in self.models}
         inputs["histories"] = [self._made(name) for name in self.models]
+        inputs["evaluation"] = stage.fingerprint()
         self._stage("evaluate", inputs, stage.outputs(self.data), lambda: stage.measure(self, self.models))
         return json.loads((self.workdir / "metrics.json").read_text())
 

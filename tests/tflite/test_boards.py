@@ -50,6 +50,30 @@ def test_an_engine_that_a_board_lacks_does_not_fit_and_another_may():
     assert len(boards.table([SMALL, generated])) == len(boards.load())
 
 
+def test_weights_larger_than_an_avr_array_do_not_run_there():
+    need = boards.Need("c", 40_000, 6_000, 1_200, 40_000)
+    found = boards.fit(boards.get("mega2560"), need)
+    assert not found.fits and "40,000 bytes of weights" in found.explain()
+    assert boards.fit(boards.get("uno_r4"), need).fits
+
+
+def test_the_generated_c_is_counted_as_it_is_generated():
+    import keras
+    import numpy as np
+
+    from tflite import convert, graph
+    from tflite.aot import emit
+
+    net = keras.Sequential([keras.Input((16,)), keras.layers.Dense(8, activation="relu")])
+    model = convert.convert(net, "int8", np.random.default_rng(0).normal(size=(32, 16)).astype("float32"))
+    source = emit.generate(graph.read(model), "model")
+    tflm, generated = boards.needs(model)
+    assert (tflm.engine, generated.engine) == ("tflm", "c")
+    assert generated.arena_bytes == source.arena_bytes < tflm.arena_bytes
+    assert generated.weight_bytes == source.constant_bytes >= 16 * 8
+    assert generated.largest_bytes == 16 * 8
+
+
 def test_an_unknown_board_is_answered_with_the_nearest():
     with pytest.raises(UserError, match="did you mean 'esp32c3'"):
         boards.get("esp32-c3")

@@ -9,7 +9,7 @@ from finished_run import copied_run, finished_run, verb  # noqa: F401
 from scipy.stats import binom
 from sklearn.metrics import accuracy_score, confusion_matrix
 
-from tflite import engines, files
+from tflite import engines, files, instructions
 from tsd_keras.report import compare
 
 
@@ -47,6 +47,14 @@ def test_every_split_engine_and_corruption_is_there(finished_run):  # noqa: F811
             assert 0 <= row["fidelity"]["float"]["agreement"] <= 1
             assert 0 <= row["fidelity"]["features"]["stage2_out"] <= 1
     assert metrics["models"]["teacher"]["compression"]["bytes"] == 1
+    fits = {board["name"]: board["engines"] for board in metrics["boards"]}
+    assert not fits["mega2560"]["tflm"]["fits"] and fits["mega2560"]["c"]["fits"]
+    for engine, memory in metrics["models"]["student"]["memory"].items():
+        assert memory["boards"] == sum(one[engine]["fits"] for one in fits.values())
+    counted, reasons = (metrics["models"]["student"][key] for key in ("instructions", "not_counted"))
+    assert set(counted) | set(reasons) == set(instructions.CHIP_OF_CORE.values())
+    noise = read(finished_run / "evaluation/quantization.csv")
+    assert noise and all(0 < float(row["snr"]) <= 100 for row in noise)
     layers = [row for row in read(finished_run / "evaluation/layers.csv") if row["model"] == "student"]
     assert sum(int(row["macs"]) for row in layers) == metrics["models"]["student"]["macs"]
 
@@ -83,6 +91,8 @@ def test_edited_missing_and_unfinished_runs_are_refused(copied_run, tmp_path):  
 
 def test_compare_draws_the_front(finished_run, tmp_path):  # noqa: F811
     page = compare.write([finished_run, finished_run], tmp_path / "compare.html").read_text()
-    assert page.count('class="dot s-student"') == 6 and "finished_run student" in page
+    metrics = json.loads((finished_run / "metrics.json").read_text())
+    counted = bool(metrics["models"]["student"]["instructions"])
+    assert page.count('class="dot s-student"') == 2 * (4 + counted) and "finished_run student" in page
     points = [(10, 0.9), (20, 0.8), (5, 0.7), (30, 0.95), (5, 0.6)]
     assert compare.front(points) == [(5, 0.7), (10, 0.9), (30, 0.95)]

@@ -1,6 +1,9 @@
 """The report in a real browser: no requests, no errors, every figure with its text, the panel's answers."""
 
+import base64
 import contextlib
+import csv
+import io
 import json
 import os
 import pathlib
@@ -74,6 +77,11 @@ def browser(tmp_path_factory):
             driver.quit()
 
 
+def need_clang():
+    if not shutil.which("clang") or not shutil.which("wasm-ld"):
+        pytest.skip("clang with wasm-ld is not installed (Debian: apt install clang lld)")
+
+
 def show(browser, path: pathlib.Path, width: int, scheme: str):
     """Opens a page and gives the URLs that were asked for."""
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
@@ -109,8 +117,7 @@ def test_it_loads_without_errors_or_requests_and_fits_a_phone(browser, finished_
 
 
 def test_the_panel_answers_as_tflm(browser, finished_run):  # noqa: F811
-    if not shutil.which("clang") or not shutil.which("wasm-ld"):
-        pytest.skip("clang with wasm-ld is not installed (Debian: apt install clang lld)")
+    need_clang()
     engine = engines.open_engine(finished_run / "student.tflite", "tflm")
     show(browser, finished_run / "report.html", 1200, "light")
     shape = engine.input.shape[1:]
@@ -124,8 +131,7 @@ def test_the_panel_answers_as_tflm(browser, finished_run):  # noqa: F811
 
 
 def test_a_drawing_is_answered(browser, finished_run):  # noqa: F811
-    if not shutil.which("clang") or not shutil.which("wasm-ld"):
-        pytest.skip("clang with wasm-ld is not installed (Debian: apt install clang lld)")
+    need_clang()
     from selenium.webdriver import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
@@ -137,4 +143,65 @@ def test_a_drawing_is_answered(browser, finished_run):  # noqa: F811
     actions.move_by_offset(0, 160).release().perform()
     rows = WebDriverWait(browser, 60).until(lambda one: one.find_elements(By.CSS_SELECTOR, "#answers li"))
     assert len(rows) == 3 and rows[0].text.endswith("%")
+    # The pointer jumped from end to end; every pixel of the column between is inked.
+    column = browser.execute_script(
+        "const c = arguments[0], d = c.getContext('2d').getImageData(c.width / 2, 0, 1, c.height).data;"
+        "return [...d].filter((_, i) => i % 4 === 0)",
+        canvas,
+    )
+    drawn = column[len(column) // 6 + 15 : -len(column) // 6 - 15]
+    assert min(drawn) > 100
     assert browser.get_log("browser") == []
+
+
+_DROP = """
+const done = arguments[arguments.length - 1], [text, kind] = arguments;
+const transfer = new DataTransfer();
+const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+transfer.items.add(new File([bytes], "sample", { type: kind }));
+const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
+document.getElementById("draw").dispatchEvent(new DragEvent("drop", options));
+setTimeout(() => done([document.getElementById("answers").innerText,
+  document.getElementById("said").innerText]), 1000);
+"""
+
+
+def test_a_dropped_picture_is_answered_and_another_file_refused(browser, finished_run):  # noqa: F811
+    need_clang()
+    from PIL import Image
+
+    show(browser, finished_run / "report.html", 1200, "light")
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8)).astype("uint8")
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    png = base64.b64encode(file.getvalue()).decode()
+    answers, said = browser.execute_async_script(_DROP, png, "image/png")
+    engine = engines.open_engine(finished_run / "student.tflite", "tflm")
+    best = engine.predict((pixels / 255).astype("float32").reshape(1, 8, 8, 1)).argmax()
+    assert answers.startswith(f"{best}:") and not said
+    answers, said = browser.execute_async_script(
+        _DROP, base64.b64encode(b"no picture").decode(), "text/plain"
+    )
+    assert not answers and said == "The file is no picture."
+    assert browser.get_log("browser") == []
+
+
+def test_the_panel_s_examples_are_test_samples(browser, finished_run):  # noqa: F811
+    need_clang()
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    show(browser, finished_run / "report.html", 1200, "light")
+    buttons = browser.find_elements(By.CSS_SELECTOR, "#examples button")
+    assert [button.text for button in buttons] == list("0123456789")
+    with (finished_run / "evaluation/predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for button in buttons[:3]:
+        button.click()
+        WebDriverWait(browser, 60).until(lambda one: one.find_elements(By.CSS_SELECTOR, "#answers li"))
+        expected = next(row["student_tflm"] for row in rows if row["label"] == button.text)
+        WebDriverWait(browser, 60).until(
+            lambda one, label=button.text: f"label: {label}." in one.find_element(By.ID, "said").text
+        )
+        given = browser.find_elements(By.CSS_SELECTOR, "#answers li")
+        assert given[0].text.startswith(f"{expected}:")

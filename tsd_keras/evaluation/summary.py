@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 
 from tsd_keras.data.dataset import SPLITS
-from tsd_keras.evaluation import calibration, fidelity, intervals, metrics, robustness
+from tsd_keras.evaluation import calibration, costs, fidelity, intervals, metrics, robustness
 from tsd_keras.evaluation.answers import Answers
 
 SCHEMA = 1
 ENGINES = ("float", "litert", "tflm", "c")
-DEPLOYED = ("tflm", "litert", "float")  # the engine that stands for a board, the first that was run
+DEPLOYED = ("tflm", "c", "litert", "float")  # the engine that stands for a board, the first that was run
 
 
 def deployed(row: dict) -> str:
@@ -30,7 +30,7 @@ def summarize(answers: Answers, flatbuffers: dict[str, bytes], data, seed: int) 
     kind = {name: output_kind(one["float"]["test"]) for name, one in answers.outputs.items()}
     models = {}
     for name in answers.outputs:
-        row = _costs(answers, name, flatbuffers[name])
+        row = costs.of_model(answers, name, flatbuffers[name])
         for engine in ENGINES:
             outputs = answers.outputs[name].get(engine)
             row[engine] = outputs and _engine_row(outputs, engine, answers, data, kind[name], seed)
@@ -38,18 +38,26 @@ def summarize(answers: Answers, flatbuffers: dict[str, bytes], data, seed: int) 
             row[engine] |= dataclasses.asdict(parity)
         row["outputs"] = kind[name]
         models[name] = row
-    _ratios(models)
+    costs.add_ratios(models)
     result = {
         "schema": SCHEMA,
         "task": data.labels,
+        "numbers": _numbers(flatbuffers["student"]),
         "classes": list(data.class_names),
         "samples": {split: len(getattr(data, f"x_{split}")) for split in SPLITS},
         "models": models,
     }
     if data.labels == "class" and data.y_test is not None:
         _classifiers(result, answers, data, kind)
-    result["boards"] = [] if "tflm" in answers.refused.get("student", {}) else _boards(flatbuffers["student"])
+    result["boards"] = costs.on_boards(flatbuffers["student"], models["student"]["instructions"])
     return result
+
+
+def _numbers(flatbuffer) -> str:
+    """What the student computes in once it is converted."""
+    from tflite import graph
+
+    return graph.read(flatbuffer).input.dtype
 
 
 def output_kind(outputs: np.ndarray) -> str:
@@ -63,31 +71,6 @@ def probability(answers: Answers, name: str, engine: str, split: str = "test") -
     """Class probabilities `(n, classes)` of a model on a split."""
     outputs = answers.outputs[name]
     return calibration.probabilities(outputs[engine][split], output_kind(outputs["float"]["test"]))
-
-
-def _costs(answers, name, flatbuffer):
-    from tflite import footprint, graph
-
-    refused = answers.refused.get(name, {})
-    arena = None if "tflm" in refused else footprint.arena(flatbuffer)
-    return {
-        "parameters": answers.parameters[name],
-        "macs": footprint.macs(graph.read(flatbuffer)),
-        "bytes": len(flatbuffer),
-        "arena_bytes": arena and arena.recommended_bytes,
-        "arena": arena and dataclasses.asdict(arena),
-        "refused": refused,
-        "latency_ms": answers.latency.get(name, {}),
-    }
-
-
-def _ratios(models):
-    """How many times smaller than the teacher."""
-    for row in models.values():
-        row["compression"] = {
-            key: models["teacher"][key] / row[key] if row[key] and models["teacher"][key] else None
-            for key in ("parameters", "macs", "bytes", "arena_bytes")
-        }
 
 
 def _engine_row(outputs, engine, answers, data, kind, seed):
@@ -184,23 +167,3 @@ def _robustness(answers, name, engine, labels):
         "relative": mean / clean if clean else None,
         "corruptions": rows,
     }
-
-
-def _boards(flatbuffer):
-    """The student on every board."""
-    from tflite import boards
-
-    return [
-        {
-            "name": one.board.name,
-            "title": one.board.title,
-            "core": one.board.core,
-            "clock_hz": one.board.clock_hz,
-            "engine": one.need.engine,
-            "fits": one.fits,
-            "ram_left": one.ram_left,
-            "flash_left": one.flash_left,
-            "note": one.explain(),
-        }
-        for one in boards.table([boards.tflm_need(flatbuffer)])
-    ]

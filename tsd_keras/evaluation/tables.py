@@ -15,7 +15,7 @@ _POINTS = 101  # of an averaged curve
 _NUMBERS = ("accuracy", "precision", "recall", "f1", "auc", "aupr", "ece", "mae", "rmse", "r2", "exact")
 
 
-ALWAYS = ("metrics", "boards", "layers", "arena", "history")
+ALWAYS = ("metrics", "boards", "layers", "quantization", "arena", "history")
 OF_CLASSIFIERS = (
     "per_class",
     "confusion",
@@ -33,7 +33,15 @@ def names(data) -> tuple[str, ...]:
     return ALWAYS + OF_CLASSIFIERS if classifier else ALWAYS
 
 
-def build(result: dict, answers: Answers, data, flatbuffers: dict, workdir: pathlib.Path) -> dict[str, str]:
+def build(
+    result: dict,
+    answers: Answers,
+    data,
+    flatbuffers: dict,
+    layers: dict,
+    diagnosed: list,
+    workdir: pathlib.Path,
+) -> dict[str, str]:
     """All tables: `{name: CSV text}`.
 
     Args:
@@ -41,10 +49,13 @@ def build(result: dict, answers: Answers, data, flatbuffers: dict, workdir: path
         answers: What it was made from.
         data: The data set.
         flatbuffers: `{name: its flatbuffer}`.
+        layers: `{name: names of the Keras model's layers}`.
+        diagnosed: `tflite.quantize.diagnosis.Layer` of the student's tensors.
         workdir: The run's folder, with the histories.
     """
     rows = {"metrics": _metrics(result), "boards": _boards(result)}
-    rows |= _costs(flatbuffers) | {"history": _history(workdir)}
+    rows |= _costs(flatbuffers, layers) | {"history": _history(workdir)}
+    rows["quantization"] = _diagnosed(diagnosed)
     if "predictions" in names(data):
         rows |= {
             "per_class": _per_class(result),
@@ -161,8 +172,14 @@ def _curves(result, answers, data):
     }
 
 
-def _costs(flatbuffers):
-    from tflite import footprint, graph, lifetimes
+def _diagnosed(rows):
+    keys = ["name", "operator", "snr", "channel_snr", "largest_error", "range_used", "saturation"]
+    body = [[*(getattr(row, key) for key in keys), "; ".join(row.faults)] for row in rows]
+    return ["layer", *keys[1:], "faults"], body
+
+
+def _costs(flatbuffers, names):
+    from tflite import footprint, graph, lifetimes, operators
 
     layers, spans = [], []
     for name, flatbuffer in flatbuffers.items():
@@ -175,6 +192,7 @@ def _costs(flatbuffers):
                 [
                     name,
                     operator.index,
+                    operators.layer_of(read, operator.index, names[name]),
                     operator.name,
                     output.name,
                     "x".join(map(str, output.shape[1:])),
@@ -185,14 +203,38 @@ def _costs(flatbuffers):
                 ]
             )
         spans += [
-            [name, one.name, one.first, one.last, one.offset, one.nbytes] for one in lifetimes.plan(read)
+            [name, "tflm", one.name, one.first, one.last, one.offset, one.nbytes]
+            for one in lifetimes.plan(read)
         ]
-    header = ["model", "operator", "kind", "output", "shape", "macs", "weight_bytes"]
+        spans += [[name, "c", *row] for row in _generated_arena(read)]
+    header = ["model", "operator", "layer", "kind", "output", "shape", "macs", "weight_bytes"]
     header += ["output_scale", "output_zero_point", "weight_channels", "smallest_scale", "largest_scale"]
     return {
         "layers": ([*header, "weights_at_limit"], layers),
-        "arena": (["model", "tensor", "first", "last", "offset", "bytes"], spans),
+        "arena": (["model", "engine", "tensor", "first", "last", "offset", "bytes"], spans),
     }
+
+
+def _generated_arena(read) -> list[list]:
+    """Blocks of the generated C's arena; those of input and output end with the first and the last step."""
+    from tflite.aot import emit
+    from tflite.errors import UserError
+
+    try:
+        source = emit.generate(read, "model")
+    except UserError:  # a model the generated C does not run has no such arena
+        return []
+    buffers, end = source.program.buffers, len(source.program.steps) - 1
+    return [
+        [
+            buffers[block.buffers[0]].name if block.buffers else "scratch memory",
+            max(block.first, 0),
+            min(block.last, end),
+            offset,
+            block.nbytes,
+        ]
+        for block, offset in source.plan.blocks
+    ]
 
 
 def _quantization(tensor):
@@ -212,8 +254,14 @@ def _weight_quantization(weights):
 
 
 def _boards(result):
-    keys = ["name", "title", "core", "clock_hz", "engine", "fits", "ram_left", "flash_left", "note"]
-    return keys, [[board[key] for key in keys] for board in result["boards"]]
+    keys = ["name", "title", "core", "clock_hz"]
+    fit = ["fits", "ram_left", "flash_left", "note"]
+    rows = [
+        [*(board[key] for key in keys), engine, *(one[key] for key in fit), board["milliseconds_at_least"]]
+        for board in result["boards"]
+        for engine, one in board["engines"].items()
+    ]
+    return [*keys, "engine", *fit, "milliseconds_at_least"], rows
 
 
 def _history(workdir):

@@ -1,7 +1,7 @@
 """The model card of a run as Markdown, ready for a repository; after Mitchell et al., arXiv 1810.03993."""
 
 from tsd_keras.evaluation.summary import deployed
-from tsd_keras.report.verdict import ENGINES, percent, sentence
+from tsd_keras.report.verdict import ENGINES, SCORES, percent, score, sentence
 
 
 def build(title: str, metrics: dict, about: dict) -> str:
@@ -9,10 +9,12 @@ def build(title: str, metrics: dict, about: dict) -> str:
     student = metrics["models"]["student"]
     engine = deployed(student)
     lines = [f"# {title}", "", sentence(metrics), ""]
+    lines += [f"{SCORES[metrics['task']][1]} on the test split, and costs:", ""]
     lines += ["| model | " + " | ".join(_columns(metrics)) + " | parameters | MACs | bytes | arena bytes |"]
     lines += ["|---" * (5 + len(_columns(metrics))) + "|"]
+    key = SCORES[metrics["task"]][0]
     for name, row in metrics["models"].items():
-        shown = [percent((row.get(one) or {}).get("accuracy")) for one in _engines(metrics)]
+        shown = [score((row.get(one) or {}).get(key), metrics["task"]) for one in _engines(metrics)]
         costs = [
             f"{row[key]:,}" if row[key] else "–" for key in ("parameters", "macs", "bytes", "arena_bytes")
         ]
@@ -31,14 +33,30 @@ def build(title: str, metrics: dict, about: dict) -> str:
             shown = [percent(row[key]) for key in ("precision", "recall", "f1")]
             lines.append(f"| {row['name']} | {row['support']} | {' | '.join(shown)} |")
     lines += ["", "## Limits", "", *_limits(metrics, engine)]
-    lines += ["", "## Boards", "", "| board | student | RAM left | flash left |", "|---|---|---|---|"]
-    for board in metrics["boards"]:
-        fits = "fits" if board["fits"] else "does not fit"
-        lines.append(f"| {board['title']} | {fits} | {board['ram_left']:,} | {board['flash_left']:,} |")
+    lines += ["", "## Boards", "", *_boards(metrics)]
     lines += ["", "Code and core sizes behind the boards' figures are estimates.", "", "## Made with", ""]
     lines.append(", ".join(f"{name} {version}" for name, version in about["versions"].items()) + ".")
     lines.append(f"Seed {about['seed']}. Flatbuffer's SHA-256: `{about['sha256'].get('student.tflite')}`.")
     return "\n".join(lines) + "\n"
+
+
+def _boards(metrics) -> list[str]:
+    """The student on every board, with each engine."""
+    engines = list(metrics["models"]["student"]["memory"])
+    lines = [
+        "| board | " + " | ".join(ENGINES[one] for one in engines) + " |",
+        "|---" * (1 + len(engines)) + "|",
+    ]
+    for board in metrics["boards"]:
+        fits = [board["engines"][one] for one in engines]
+        shown = [
+            f"fits, {one['ram_left']:,} bytes of RAM and {one['flash_left']:,} of flash left"
+            if one["fits"]
+            else one["note"].split(": ")[-1]
+            for one in fits
+        ]
+        lines.append("| " + " | ".join([board["title"], *shown]) + " |")
+    return lines
 
 
 def _engines(metrics):
@@ -64,5 +82,10 @@ def _limits(metrics, engine) -> list[str]:
     if (student[engine] or {}).get("ece") is not None:
         found.append(f"- Its confidence is off by {percent(student[engine]['ece'])} on average (ECE).")
     if "quantization_loss" in student:
-        found.append(f"- int8 costs {100 * student['quantization_loss']:.1f} points against float.")
+        lost = 100 * student["quantization_loss"]
+        found.append(
+            f"- Conversion to {metrics.get('numbers', 'integers')} "
+            + (f"costs {lost:.1f}" if lost >= 0 else f"gains {-lost:.1f}")
+            + " points against float."
+        )
     return found or ["- Not measured: the test split has no class labels."]

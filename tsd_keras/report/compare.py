@@ -6,11 +6,19 @@ import pathlib
 from tflite import files
 from tflite.errors import UserError
 from tsd_keras.evaluation import integrity
+from tsd_keras.evaluation.costs import CHIP
 from tsd_keras.evaluation.summary import deployed
 from tsd_keras.report import page, svg
 from tsd_keras.report.verdict import ENGINES, percent
 
-COSTS = {"bytes": "bytes", "arena_bytes": "arena bytes", "macs": "MACs", "instructions": "instructions"}
+# A cost's name, and how it is read from a model's row of `metrics.json`.
+COSTS = {
+    "bytes of the flatbuffer": lambda row: row["bytes"],
+    "bytes of RAM, TFLM's arena": lambda row: row["arena_bytes"],
+    "bytes of RAM, generated C": lambda row: row.get("memory", {}).get("c", {}).get("arena_bytes"),
+    "multiply-accumulates": lambda row: row["macs"],
+    "instructions, generated C on an emulated Cortex-M4F": lambda row: row.get("instructions", {}).get(CHIP),
+}
 
 
 def write(runs: list[pathlib.Path], out: str) -> pathlib.Path:
@@ -26,21 +34,25 @@ def write(runs: list[pathlib.Path], out: str) -> pathlib.Path:
     rows = []
     for run in runs:
         rows += _rows(run)
-    figures = [drawn for cost, label in COSTS.items() if (drawn := _figure(rows, cost, label))]
+    rows = sorted(rows, key=lambda row: -row["accuracy"])
+    known = [cost for cost in COSTS if any(row[cost] for row in rows)]
+    figures = [_figure(rows, cost) for cost in known]
     cards = "".join(f'<figure class="card"><h3>{title}</h3>{picture}</figure>' for title, picture in figures)
-    header = ["model", "engine", "accuracy", *(COSTS[key] for key in COSTS if any(row[key] for row in rows))]
+    header = ["model", "accuracy", *known]
     cells = [
         [
-            row["label"],
-            ENGINES[row["engine"]],
-            f"{percent(row['accuracy'])}\n{100 * row['low']:.1f} to {100 * row['high']:.1f}",
-            *(f"{row[key]:,}" if row[key] else "–" for key in COSTS if any(one[key] for one in rows)),
+            f"{index}. {row['label']}\n{ENGINES[row['engine']]}",
+            f"{percent(row['accuracy'])}\n{100 * row['low']:.1f}–{100 * row['high']:.1f}",
+            *(f"{row[cost]:,}" if row[cost] else "–" for cost in known),
         ]
-        for row in sorted(rows, key=lambda row: -row["accuracy"])
+        for index, row in enumerate(rows, 1)
     ]
+    caption = "Accuracy on each run's test split, as deployed, with its 95 % interval; best first."
+    legend = svg.legend([(model, f"s-{model}") for model in ("teacher", "baseline", "student")])
     body = (
-        '<p class="soft">Each point is a model as deployed. On the dashed line no other is both more '
-        f'accurate and cheaper.</p><div class="grid">{cards}</div>{page.table(header, cells, words=(1,))}'
+        '<p class="soft">Each point is a model as deployed, with its number in the table. On the dashed line '
+        f"no other is both more accurate and cheaper.</p>{legend}"
+        f'<div class="grid">{cards}</div>{page.table(header, cells, caption)}'
     )
     return files.write_text(out, page.wrap(f"{len(runs)} runs compared", body))
 
@@ -67,7 +79,7 @@ def _rows(run: pathlib.Path) -> list[dict]:
                 f"tsd_keras.evaluate {run} first."
             )
         low, high = found["intervals"]["accuracy"]
-        costs = {key: row.get(key) for key in COSTS}
+        costs = {cost: read(row) for cost, read in COSTS.items()}
         label = f"{run.name} {name}"
         rows.append(
             {"label": label, "model": name, "engine": engine, "accuracy": found["accuracy"]}
@@ -77,16 +89,16 @@ def _rows(run: pathlib.Path) -> list[dict]:
     return rows
 
 
-def _figure(rows, cost, label):
-    known = [row for row in rows if isinstance(row[cost], (int, float)) and row[cost] > 0]
-    if not known:
-        return None
+def _figure(rows, cost):
+    known = [row | {"number": index} for index, row in enumerate(rows, 1) if row[cost]]
     xs, ys = [row[cost] for row in known], [100 * row["accuracy"] for row in known]
     margin = max(0.05 * (max(ys) - min(ys)), 0.5)
     limits = (min(xs) / 1.3, max(xs) * 1.3), (min(ys) - margin, max(ys) + margin)
-    axes = svg.Axes(*limits, label, "accuracy in %", height=280, log_x=True)
-    points = [(row["label"], row[cost], 100 * row["accuracy"], f"s-{row['model']}") for row in known]
+    axes = svg.Axes(*limits, cost, "accuracy in %", height=280, log_x=True)
+    points = [(str(row["number"]), row[cost], 100 * row["accuracy"], f"s-{row['model']}") for row in known]
     best = front([(row[cost], 100 * row["accuracy"]) for row in known])
     text = "The front: " + ", ".join(f"{y:.1f} % at {x:,.0f}" for x, y in best)
-    title = f"Accuracy against {label}"
+    title = f"Accuracy against {cost.partition(',')[0]}"
+    if "," in cost:
+        title += f" ({cost.partition(', ')[2]})"
     return title, svg.scatter(title, text, points, axes, best)

@@ -1,6 +1,7 @@
 """The figures of a run, each drawn from a table of `evaluation/*.csv`."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 
 from tsd_keras.evaluation.summary import deployed
@@ -39,7 +40,11 @@ def sections(metrics: dict, read: Callable[[str], list[dict]]) -> list[Section]:
         read: `(table name) -> rows`.
     """
     found = [
-        Section("Training", "Loss by epoch, and each term of the student's loss.", tuple(_training(read))),
+        Section(
+            "Training",
+            "By epoch; the terms of the student's loss before they are weighed.",
+            tuple(_training(read)),
+        ),
         Section(
             "Right and wrong",
             "Curves are one class against the rest, averaged over the classes, as deployed.",
@@ -72,44 +77,66 @@ def _by(rows: list[dict], *keys: str) -> dict[tuple, list[dict]]:
 
 def _training(read) -> Iterator[Figure]:
     groups = _by(read("history"), "model", "log")
-    for log, title in (("val_loss", "Validation loss"), ("val_accuracy", "Validation accuracy")):
-        series = [
-            svg.Series(model, f"s-{model}", *_points(groups[model, log]))
-            for model in MODELS
-            if (model, log) in groups
-        ]
-        if series:
-            yield _lines(title, series, "epoch", title.lower(), "history", log_y=log == "val_loss")
+    for log, title in (
+        ("val_loss", "Validation loss on the labels"),
+        ("val_accuracy", "Validation accuracy"),
+    ):
+        found = {model: groups.get((model, _hard(groups, model, log)), []) for model in MODELS}
+        series = [_series(model, f"s-{model}", rows) for model, rows in found.items()]
+        yield from _lines(title, series, log.removeprefix("val_"), log_y=log == "val_loss")
+    terms = [log for model, log in groups if model == "student" and not log.startswith("val_")]
     for end, title in (("_loss", "Terms of the student's loss"), ("_weight", "Weights of the terms")):
-        names = [
-            log
-            for model, log in groups
-            if model == "student" and log.endswith(end) and not log.startswith("val_")
-        ]
+        names = [log for log in terms if log.endswith(end) and log not in ("distillation_loss", "total_loss")]
         series = [
-            svg.Series(name.removesuffix(end), f"c{index % 6}", *_points(groups["student", name]))
+            _series(_term(name, end), f"c{index % 6}", groups["student", name])
             for index, name in enumerate(names)
         ]
-        if series:
-            yield _lines(
-                title, series, "epoch", "loss" if end == "_loss" else "weight", "history", log_y=True
-            )
+        moving = end == "_loss" or any(len(set(one.y)) > 1 for one in series)
+        if moving:
+            yield from _lines(title, series, end[1:], log_y=True)
 
 
-def _points(rows):
-    return [float(row["epoch"]) for row in rows], [float(row["value"]) for row in rows]
+def _hard(groups, model, log) -> str:
+    """The log of a model's loss on the labels alone: a distilled student's own holds other terms as well."""
+    if log == "val_loss" and (model, "val_total_loss") in groups:
+        return "val_student_loss"
+    return log
 
 
-def _lines(title, series, x_label, y_label, table, log_y=False):
+def _term(log, end) -> str:
+    """What a term of the loss is called in a legend."""
+    name = log.removesuffix(end)
+    return {"student": "labels", "soft_labels": "soft labels"}.get(name, name.replace("tap_", "tap "))
+
+
+def _series(label, style, rows) -> svg.Series:
+    """A line of a history; values that are no numbers are left out."""
+    points = [(float(row["epoch"]), float(row["value"])) for row in rows]
+    points = [(x, y) for x, y in points if math.isfinite(y)]
+    return svg.Series(label, style, [x for x, _ in points], [y for _, y in points])
+
+
+_MOST = 6  # lines in one figure, each with a colour of its own
+
+
+def _lines(title, series, y_label, log_y=False) -> Iterator[Figure]:
+    """A figure over epochs; none where nothing is known."""
+    series = [one for one in series if one.y]
+    if not series:
+        return
+    left_out = len(series) - _MOST
+    series = sorted(series, key=lambda one: -max(one.y))[:_MOST] if left_out > 0 else series
     xs = [x for one in series for x in one.x]
     ys = [y for one in series for y in one.y if not log_y or y > 0]
     log_y = log_y and bool(ys) and max(ys) > 20 * min(ys)
-    axes = svg.Axes((min(xs), max(xs)), (min(ys), max(ys)), x_label, y_label, log_y=log_y)
+    ys = ys if log_y else [y for one in series for y in one.y]
+    axes = svg.Axes((min(xs), max(xs)), (min(ys), max(ys)), "epoch", y_label, log_y=log_y, whole_x=True)
     last = ", ".join(f"{one.label} ends at {one.y[-1]:.3g}" for one in series)
     if log_y:
         series = [dataclasses.replace(one, y=[max(y, min(ys)) for y in one.y]) for one in series]
-    picture = svg.lines(title, f"Over {int(max(xs))} epochs: {last}.", series, axes)
-    return Figure(title, picture, "", svg.legend([(one.label, one.style) for one in series]), table)
+    picture = svg.lines(title, f"Over {int(max(xs))} epochs: {last}.", series, axes, markers=max(xs) < 4)
+    caption = f"The {_MOST} largest; {left_out} more are in the table." if left_out > 0 else ""
+    yield Figure(title, picture, caption, svg.legend([(one.label, one.style) for one in series]), "history")
 
 
 def _curves(metrics, read) -> Iterator[Figure]:
@@ -180,6 +207,10 @@ def _robustness(metrics) -> Iterator[Figure]:
     if not lines:
         return
     low = min(min(map(min, row["corruptions"].values())) for *_, row in lines)
+    lines = [
+        (model, engine, row | {"corruptions": {"mean": _means(row)} | row["corruptions"]})
+        for model, engine, row in lines
+    ]
     for name in lines[0][2]["corruptions"]:
         axes = svg.Axes((0, 5), (min(low, 0.5), 1), "severity", "accuracy", height=200)
         series = [
@@ -190,9 +221,15 @@ def _robustness(metrics) -> Iterator[Figure]:
             f"{model} {ENGINES[engine]} {percent(one['corruptions'][name][-1])}"
             for model, engine, one in lines
         )
-        title = "JPEG" if name == "jpeg" else name.replace("_", " ").capitalize()
+        titles = {"jpeg": "JPEG", "mean": "All of them, mean"}
+        title = titles.get(name) or name.replace("_", " ").capitalize()
         picture = svg.lines(title, f"At severity 5: {ends}", series, axes, markers=True)
         yield Figure(title, picture, "", "", "robustness")
+
+
+def _means(row) -> list[float]:
+    """Mean accuracy over the corruptions, at each severity."""
+    return [sum(values) / len(values) for values in zip(*row["corruptions"].values(), strict=True)]
 
 
 def _robust_rows(metrics) -> list[tuple[str, str, dict]]:
@@ -208,8 +245,8 @@ def _robustness_legend(metrics) -> str:
     return svg.legend(
         [
             (
-                f"{model}, {ENGINES[engine]}: mean {percent(row['mean'])} "
-                f"({percent(row['relative'])} of clean)",
+                f"{model}, {ENGINES[engine]}: {percent(row['mean'])} in the mean, "
+                f"{percent(row['relative'])} of clean",
                 _style(model, engine),
             )
             for model, engine, row in _robust_rows(metrics)
@@ -223,47 +260,53 @@ def _style(model, engine):
 
 def _chip(read) -> Iterator[Figure]:
     layers = [row for row in read("layers") if row["model"] == "student"]
-    macs = [
-        (_short(row["output"], row["kind"]), float(row["macs"]), f"{int(row['macs']):,}")
-        for row in layers
-        if int(row["macs"])
-    ]
+    macs = [(row["layer"], float(row["macs"]), f"{int(row['macs']):,}") for row in layers if int(row["macs"])]
     if macs:
         total = sum(value for _, value, _ in macs)
         title = "Multiply-accumulates by layer"
         largest = max(macs, key=lambda one: one[1])
         text = f"{len(macs)} layers, {total:,.0f} in all, most in {largest[0]}: {largest[2]}"
         yield Figure(title, svg.bars(title, text, macs), f"{total:,.0f} in all.", "", "layers")
-    used = [
-        (_short(row["output"], row["kind"]), _spread(row), f"{_spread(row):.1f}x")
-        for row in layers
-        if row["largest_scale"]
+    yield from _quantization(read, layers)
+    for engine, title, note in (
+        ("tflm", "Tensors in TFLM's arena over time", "as TFLM's planner does; its bookkeeping comes on top"),
+        ("c", "Arena of the generated C over time", "by the generated C; nothing comes on top"),
+    ):
+        yield from _arena(read, engine, title, note)
+
+
+def _arena(read, engine, title, note) -> Iterator[Figure]:
+    """Who lies where in the memory, from when to when."""
+    rows = [row for row in read("arena") if (row["model"], row["engine"]) == ("student", engine)]
+    if not rows:
+        return
+    numbers = ("first", "last", "offset", "bytes")
+    places = [(row["tensor"], *(int(row[key]) for key in numbers)) for row in rows]
+    peak = max(offset + size for *_, offset, size in places)
+    text = f"{len(rows)} tensors, {peak:,} bytes at the peak"
+    picture = svg.spans(title, text, places, max(last for _, _, last, _, _ in places) + 1)
+    yield Figure(title, picture, f"{text}, placed {note}.", "", "arena")
+
+
+def _quantization(read, layers) -> Iterator[Figure]:
+    noise = [
+        (row["layer"], float(row["snr"]), f"{float(row['snr']):.0f} dB")
+        for row in read("quantization")
+        if row["operator"] != "INPUT"
     ]
+    if noise:
+        title = "Quantization: signal over noise by layer"
+        worst = min(noise, key=lambda one: one[1])
+        text = f"Output of each layer against float, on 32 training samples; worst {worst[0]}, {worst[2]}"
+        yield Figure(title, svg.bars(title, text, noise, "s-teacher"), f"{text}.", "", "quantization")
+    used = [(row["layer"], _spread(row), f"{_spread(row):.1f}x") for row in layers if row["largest_scale"]]
     if used:
         title = "Quantization: spread of weight scales"
         text = (
             "Largest over smallest scale of a layer's channels; a large spread says that channels differ much"
         )
         yield Figure(title, svg.bars(title, text, used, "s-baseline"), f"{text}.", "", "layers")
-    rows = [row for row in read("arena") if row["model"] == "student"]
-    if rows:
-        title = "Tensors in the arena over time"
-        places = [
-            (row["tensor"], *(int(row[key]) for key in ("first", "last", "offset", "bytes"))) for row in rows
-        ]
-        peak = max(offset + size for *_, offset, size in places)
-        text = f"{len(rows)} tensors, {peak:,} bytes at the peak"
-        picture = svg.spans(title, text, places, len(layers))
-        caption = f"{text}, placed as TFLM's planner does; its bookkeeping comes on top."
-        yield Figure(title, picture, caption, "", "arena")
 
 
 def _spread(row) -> float:
     return float(row["largest_scale"]) / max(float(row["smallest_scale"]), 1e-30)
-
-
-def _short(output: str, kind: str) -> str:
-    """A layer's name from that of its output tensor."""
-    parts = [part for part in output.split(";")[0].split("/") if part]
-    parts = [part for part in parts if part != "batchnorm"]
-    return parts[-2] if len(parts) > 1 else (parts[0] if parts else kind)

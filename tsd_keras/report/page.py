@@ -5,9 +5,10 @@ import pathlib
 from html import escape
 
 from tsd_keras.evaluation import tables
+from tsd_keras.evaluation.costs import CHIP
 from tsd_keras.evaluation.summary import deployed
 from tsd_keras.report import figures, samples
-from tsd_keras.report.verdict import ENGINES, percent, sentence
+from tsd_keras.report.verdict import ENGINES, SCORES, percent, score, sentence
 
 _STYLE = pathlib.Path(__file__).with_name("style.css")
 
@@ -27,8 +28,7 @@ def build(title: str, metrics: dict, csv: dict[str, str], data, about: dict) -> 
     parts = [
         f'<p class="verdict">{escape(sentence(metrics))}</p>',
         *_warnings(metrics),
-        verdict_table(metrics),
-        about["try_it"],
+        f'<div class="opening"><div>{verdict_table(metrics)}</div>{about["try_it"]}</div>',
         *(_section(section) for section in figures.sections(metrics, lambda name: parsed.get(name, []))),
         _boards(metrics),
         _tests(metrics),
@@ -49,8 +49,18 @@ def wrap(title: str, body: str) -> str:
     )
 
 
-def table(header: list[str], rows: list[list[str]], caption: str = "", words: tuple[int, ...] = ()) -> str:
-    """A table; columns in `words` hold sentences."""
+def table(
+    header: list[str], rows: list[list[str]], caption: str = "", words: tuple[int, ...] = (), kind: str = ""
+) -> str:
+    """A table, which scrolls where a phone is too narrow.
+
+    Args:
+        header: Its first row; in every cell, what follows a line break is written small.
+        rows: The others.
+        caption: A line above it.
+        words: Columns that hold sentences.
+        kind: A CSS class.
+    """
 
     def cells(row, tag):
         return "".join(
@@ -58,10 +68,11 @@ def table(header: list[str], rows: list[list[str]], caption: str = "", words: tu
             for index, cell in enumerate(row)
         )
 
-    top = f"<caption>{escape(caption)}</caption>" if caption else ""
+    top = f'<p class="soft">{escape(caption)}</p>' if caption else ""
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
     head = f"<thead><tr>{cells(header, 'th')}</tr></thead>"
-    return f'<div class="scroll"><table>{top}{head}<tbody>{body}</tbody></table></div>'
+    named = f' class="{kind}"' if kind else ""
+    return f'{top}<div class="scroll" tabindex="0"><table{named}>{head}<tbody>{body}</tbody></table></div>'
 
 
 def _cell(content: str) -> str:
@@ -71,42 +82,83 @@ def _cell(content: str) -> str:
 
 
 def verdict_table(metrics: dict) -> str:
-    """Worth, cost: every model in one row."""
-    engines = [one for one in ENGINES if any(row.get(one) for row in metrics["models"].values())]
-    key = {"class": "accuracy", "multi_label": "f1", "values": "r2"}[metrics["task"]]
-    rows = []
-    for name, row in metrics["models"].items():
-        shown = [_score(row.get(engine), key) for engine in engines]
-        latency = row["latency_ms"].get("tflm") or row["latency_ms"].get("litert")
-        ratio = row["compression"]["bytes"]
-        rows.append(
-            [
-                name,
-                *shown,
-                f"{row['parameters']:,}",
-                f"{row['macs']:,}",
-                f"{row['bytes']:,}",
-                f"{row['arena_bytes']:,}" if row["arena_bytes"] else "–",
-                f"{ratio:.1f}x" if ratio else "–",
-                f"{latency:.3g}" if latency else "–",
-            ]
-        )
-    header = ["model", *(ENGINES[one] for one in engines), "parameters", "MACs", "bytes", "arena bytes"]
-    header += ["smaller by", "desktop ms"]
-    names = {"accuracy": "Accuracy", "f1": "Macro F1", "r2": "R2"}
+    """Worth, cost and boards: every model in one column, so that it fits a phone."""
+    key, name, _ = SCORES[metrics["task"]]
+    models, numbers = metrics["models"], metrics.get("numbers", "")
+    engines = [one for one in ENGINES if any(row.get(one) for row in models.values())]
+    rows = [
+        [
+            f"{name}\n{ENGINES[engine]}",
+            *(_score(row.get(engine), key, metrics["task"]) for row in models.values()),
+        ]
+        for engine in engines
+    ]
+    rows += [[label, *(cell(row) for row in models.values())] for label, cell in _COSTS.items()]
+    rows += [
+        [f"Boards it fits\n{ENGINES[engine]}", *(_fitting(row, engine, metrics) for row in models.values())]
+        for engine in ("tflm", "c")
+        if any(engine in row["memory"] for row in models.values())
+    ]
+    rows = [row for row in rows if any(cell != "–" for cell in row[1:])]
+    intervals = " with its 95 % interval" if metrics["task"] == "class" else ""
     caption = (
-        f"{names[key]} on {metrics['samples']['test']:,} test samples with its 95 % interval; cost in int8."
+        f"{name} on {metrics['samples']['test']:,} test samples{intervals}; costs as converted to {numbers}, "
+        "with their share of the teacher's."
     )
-    return table(header, rows, caption)
+    return table(
+        ["", *(f"{model}\n{_ROLES[model]}" for model in models)], rows, caption, kind="verdict-table"
+    )
 
 
-def _score(row, key):
+_ROLES = {
+    "teacher": "the large network",
+    "baseline": "student's network, labels only",
+    "student": "taught by the teacher",
+}
+
+
+def _number(value) -> str:
+    return f"{value:,}" if value else "–"
+
+
+def _with_ratio(row, key) -> str:
+    ratio = row["compression"][key]
+    return _number(row[key]) + (f"\n1/{ratio:.3g}" if ratio and ratio > 1.05 else "")
+
+
+def _memory(row, engine, key) -> str:
+    return _number(row["memory"].get(engine, {}).get(key))
+
+
+def _desktop(row) -> str:
+    latency = row["latency_ms"].get("tflm") or row["latency_ms"].get("litert")
+    return f"{latency:.3g}" if latency else "–"
+
+
+_COSTS = {
+    "Parameters": lambda row: _with_ratio(row, "parameters"),
+    "Multiply-accumulates": lambda row: _with_ratio(row, "macs"),
+    "Bytes of the flatbuffer": lambda row: _with_ratio(row, "bytes"),
+    "Bytes of RAM\nTFLM's arena": lambda row: _with_ratio(row, "arena_bytes"),
+    "Bytes of weights and tables\ngenerated C": lambda row: _memory(row, "c", "weight_bytes"),
+    "Bytes of RAM\ngenerated C": lambda row: _memory(row, "c", "arena_bytes"),
+    "Instructions of an inference\ngenerated C, emulated Cortex-M4F": lambda row: _number(
+        row["instructions"].get(CHIP)
+    ),
+    "Milliseconds on this desktop\nTFLM, one core": _desktop,
+}
+
+
+def _fitting(row, engine, metrics) -> str:
+    count = row["memory"].get(engine, {}).get("boards")
+    return "–" if count is None else f"{count} of {len(metrics['boards'])}"
+
+
+def _score(row, key, task):
     if not row or row.get(key) is None:
         return "–"
-    if key == "r2":
-        return f"{row[key]:.3f}"
     bounds = row.get("intervals", {}).get(key)
-    return percent(row[key]) + (f"\n{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}" if bounds else "")
+    return score(row[key], task) + (f"\n{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}" if bounds else "")
 
 
 def _warnings(metrics):
@@ -137,24 +189,50 @@ def _numbers(name) -> str:
 
 
 def _boards(metrics) -> str:
+    student = metrics["models"]["student"]
     if not metrics["boards"]:
-        why = metrics["models"]["student"]["refused"].get("tflm", "")
-        return f"<section><h2>Boards</h2><p>TFLM does not run the student: {escape(why)}</p></section>"
+        why = "; ".join(student["refused"].values())
+        return f"<section><h2>Boards</h2><p>No board runs the student: {escape(why)}</p></section>"
+    engines = list(metrics["boards"][0]["engines"])
+    times = any(board["milliseconds_at_least"] for board in metrics["boards"])
     rows = [
         [
-            board["title"],
-            board["core"],
-            f"{board['clock_hz'] / 1e6:g} MHz",
-            "fits" if board["fits"] else "does not fit",
-            f"{board['ram_left']:,}",
-            f"{board['flash_left']:,}",
-            "" if board["fits"] else board["note"],
+            f"{board['title']}\n{board['core']}, {board['clock_hz'] / 1e6:g} MHz",
+            *(_fit(board["engines"][engine]) for engine in engines),
+            *([_milliseconds(board["milliseconds_at_least"])] if times else []),
         ]
         for board in metrics["boards"]
     ]
-    header = ["board", "core", "clock", "student", "RAM left", "flash left", "why"]
-    caption = "Bytes to spare beside the core, the stack and the engine's code, which are estimates."
-    return f"<section><h2>Boards</h2>{table(header, rows, caption, words=(6,))}</section>"
+    header = [
+        "board",
+        *(ENGINES[engine] for engine in engines),
+        *(["ms, at least\ngenerated C"] if times else []),
+    ]
+    caption = (
+        "The student on each board. Bytes to spare beside the core, the stack and the engine's code, which "
+        "are estimates."
+    )
+    if times:
+        caption += (
+            " Milliseconds: instructions counted on an emulated core over the board's clock, one in every "
+            "cycle: an estimate from below."
+        )
+    elif student["not_counted"]:
+        caption += f" Instructions were not counted: {next(iter(student['not_counted'].values()))}."
+    words = tuple(range(1, 1 + len(engines)))
+    return f"<section><h2>Boards</h2>{table(header, rows, caption, words=words)}</section>"
+
+
+def _fit(one) -> str:
+    """Whether it fits, and what is left or missing."""
+    if one["fits"]:
+        return f"fits\n{one['ram_left']:,} of RAM, {one['flash_left']:,} of flash left"
+    reason = one["note"].partition(": ")[2] or one["note"]
+    return f"{'does not fit' if one['note'].startswith('does') else 'cannot run'}\n{reason}"
+
+
+def _milliseconds(value) -> str:
+    return f"{value:.3g}" if value else "–"
 
 
 def _tests(metrics) -> str:
@@ -224,14 +302,14 @@ def _parting(metrics, parsed, data) -> str:
         return names[int(row[column])]
 
     captions = [
-        f"#{index}: {named(rows[index], 'label')}. Teacher: {named(rows[index], 'teacher_float')}, "
-        f"student: {named(rows[index], f'student_{engine}')}"
+        f"{named(rows[index], 'label')}: teacher {named(rows[index], 'teacher_float')}, "
+        f"student {named(rows[index], f'student_{engine}')}"
         for index in indices
     ]
     drawn = samples.pictures(indices, data, captions)
     return drawn and (
-        '<section><h2>Where teacher and student part</h2><p class="soft">Other answers first, then by the '
-        f"divergence of their probabilities.</p>{drawn}</section>"
+        '<section><h2>Where teacher and student part</h2><p class="soft">Each with its label. '
+        f"Other answers first, then by the divergence of their probabilities.</p>{drawn}</section>"
     )
 
 

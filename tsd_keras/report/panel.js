@@ -1,10 +1,13 @@
 "use strict";
 (() => {
   const facts = JSON.parse(document.getElementById("facts").textContent);
-  const list = document.getElementById("answers");
+  const place = document.getElementById("try");
+  const list = document.getElementById("answers"), note = document.getElementById("said");
+  const file = document.getElementById("file"), canvas = document.getElementById("draw");
+  const pen = canvas.getContext("2d");
   const size = facts.shape.reduce((a, b) => a * b, 1);
-  const bytes = Uint8Array.from(atob(facts.module), (c) => c.charCodeAt(0));
-  const ready = WebAssembly.instantiate(bytes, {}).then(({ instance }) => instance.exports);
+  const decoded = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const ready = WebAssembly.instantiate(decoded(facts.module), {}).then(({ instance }) => instance.exports);
 
   // As the firmware: float32, rounded to the nearest, ties to even.
   const round = (v) => {
@@ -15,6 +18,7 @@
     const q = round(Math.fround(Math.fround(v) / Math.fround(facts.input[0]))) + facts.input[1];
     return Math.max(-128, Math.min(127, q));
   };
+  const real = (q, [scale, zero]) => (q - zero) * scale;
 
   // Raw int8 inputs in, raw int8 outputs out.
   window.tsdRun = async (input) => {
@@ -24,86 +28,152 @@
     return Array.from(new Int8Array(model.memory.buffer, model.output(), facts.classes.length));
   };
 
-  const show = async (values) => {
-    const raw = await window.tsdRun(Int8Array.from(values, quantize));
-    const real = raw.map((q) => (q - facts.output[1]) * facts.output[0]);
-    const top = Math.max(...real);
-    const weights = facts.logits ? real.map((z) => Math.exp(z - top)) : real;
+  // Each answer as a share of 1 (or a value), with its name.
+  const rated = (outputs) => {
+    const named = (values) => values.map((v, i) => [v, facts.classes[i]]);
+    if (facts.task === "values") return named(outputs);
+    if (facts.task === "multi_label") return named(outputs.map((z) => facts.logits ? 1 / (1 + Math.exp(-z)) : z));
+    const top = Math.max(...outputs);
+    const weights = facts.logits ? outputs.map((z) => Math.exp(z - top)) : outputs;
     const total = weights.reduce((a, b) => a + b, 0) || 1;
-    const order = weights.map((w, i) => [w / total, facts.classes[i]]).sort((a, b) => b[0] - a[0]);
-    list.replaceChildren(...order.slice(0, 3).map(([share, name]) => {
-      const row = document.createElement("li");
-      row.textContent = `${name}: ${(100 * share).toFixed(1)} %`;
+    return named(weights.map((w) => w / total)).sort((a, b) => b[0] - a[0]).slice(0, 3);
+  };
+  const answer = async (raw, said) => {
+    const outputs = (await window.tsdRun(raw)).map((q) => real(q, facts.output));
+    list.replaceChildren(...rated(outputs).map(([value, name]) => {
+      const row = document.createElement("li"), share = facts.task === "values" ? 0 : 100 * value;
+      row.textContent = facts.task === "values" ? `${name}: ${value.toPrecision(4)}` : `${name}: ${share.toFixed(1)} %`;
+      row.style.setProperty("--share", `${share}%`);
       return row;
     }));
+    note.textContent = said ?? "";
   };
+  const refuse = (why) => { list.replaceChildren(); note.textContent = why; };
 
-  const file = document.getElementById("file");
-  const clear = document.getElementById("clear");
-  const scaled = (v) => facts.low + v * (facts.high - facts.low);
-
-  if (facts.kind === "signal") {
-    clear.onclick = () => { file.value = ""; list.replaceChildren(); };
-    file.onchange = async () => {
-      const numbers = (await file.files[0].text()).split(/[\s,;]+/).filter(Boolean).map(Number);
-      if (numbers.length === size && numbers.every(Number.isFinite)) return show(numbers);
-      list.textContent = `The file has ${numbers.length} numbers; ${size} are needed.`;
+  const kinds = { image: picture, signal: signal };
+  const input = kinds[facts.kind]();
+  document.getElementById("clear").onclick = () => { file.value = ""; input.clear(); refuse(""); };
+  file.onchange = () => file.files.length && input.take(file.files[0]);
+  place.ondragover = (event) => { event.preventDefault(); place.classList.add("over"); };
+  place.ondragleave = () => place.classList.remove("over");
+  place.ondrop = (event) => {
+    event.preventDefault();
+    place.classList.remove("over");
+    if (event.dataTransfer.files.length) input.take(event.dataTransfer.files[0]);
+  };
+  facts.examples.forEach(([data, label], index) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = label;
+    button.onclick = () => {
+      const raw = new Int8Array(decoded(data).buffer);
+      input.show(Array.from(raw, (q) => real(q, facts.input)));
+      answer(raw, `Test sample ${index + 1} of these; its label: ${label}.`);
     };
-    return;
+    document.getElementById("examples").append(button);
+  });
+
+  function signal() {
+    const [steps, channels] = [facts.shape[0], facts.shape[1] ?? 1];
+    canvas.width = 480; canvas.height = 160;
+    canvas.classList.add("wide");
+    const clear = () => pen.clearRect(0, 0, canvas.width, canvas.height);
+    const show = (values) => {
+      clear();
+      const style = getComputedStyle(document.documentElement);
+      const inks = ["--student", "--teacher", "--baseline", "--c3"].map((name) => style.getPropertyValue(name));
+      const low = Math.min(...values), span = Math.max(...values) - low || 1;
+      for (let c = 0; c < channels; c++) {
+        pen.strokeStyle = inks[c % inks.length];
+        pen.lineWidth = 1.5;
+        pen.beginPath();
+        for (let t = 0; t < steps; t++) {
+          const up = (values[t * channels + c] - low) / span;
+          pen.lineTo(t / Math.max(1, steps - 1) * canvas.width, canvas.height - 6 - up * (canvas.height - 12));
+        }
+        pen.stroke();
+      }
+    };
+    const take = async (given) => {
+      const numbers = (await given.text()).split(/[\s,;]+/).filter(Boolean).map(Number);
+      if (numbers.length !== size) return refuse(`The file has ${numbers.length} numbers; ${size} are needed.`);
+      if (!numbers.every(Number.isFinite)) return refuse("The file holds something that is no number.");
+      show(numbers);
+      answer(Int8Array.from(numbers, quantize));
+    };
+    return { clear, show, take };
   }
 
-  const [height, width, channels] = facts.shape;
-  const canvas = document.getElementById("draw"), pen = canvas.getContext("2d");
-  canvas.width = Math.round(240 * Math.min(1, width / height));
-  canvas.height = Math.round(240 * Math.min(1, height / width));
-  const wide = canvas.width / width, tall = canvas.height / height;
-  let pixels = new Float32Array(size);  // 0 to 1
+  function picture() {
+    const [height, width, channels] = facts.shape;
+    canvas.width = Math.round(240 * Math.min(1, width / height));
+    canvas.height = Math.round(240 * Math.min(1, height / width));
+    const wide = canvas.width / width, tall = canvas.height / height;
+    let pixels = new Float32Array(size);  // 0 to 1
 
-  const paint = () => {
-    for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
-      const at = (y * width + x) * channels;
-      const [r, g, b] = [0, 1, 2].map((c) => Math.round(255 * pixels[at + (channels === 3 ? c : 0)]));
-      pen.fillStyle = `rgb(${r},${g},${b})`;
-      pen.fillRect(Math.floor(x * wide), Math.floor(y * tall), Math.ceil(wide), Math.ceil(tall));
-    }
-  };
-  const changed = () => { paint(); show(Array.from(pixels, scaled)); };
-  const radius = Math.max(0.75, 0.055 * Math.min(width, height));
-  const dab = (px, py) => {
-    for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
-      const ink = Math.max(0, Math.min(1, 1.5 - Math.hypot(x + 0.5 - px, y + 0.5 - py) / radius));
-      for (let c = 0; c < channels; c++) {
-        const at = (y * width + x) * channels + c;
-        pixels[at] = Math.max(pixels[at], ink);
+    const paint = () => {
+      for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
+        const at = (y * width + x) * channels;
+        const [r, g, b] = [0, 1, 2].map((c) => Math.round(255 * pixels[at + (channels === 3 ? c : 0)]));
+        pen.fillStyle = `rgb(${r},${g},${b})`;
+        pen.fillRect(Math.floor(x * wide), Math.floor(y * tall), Math.ceil(wide), Math.ceil(tall));
       }
-    }
-  };
-  let last = null;
-  const brush = (event) => {
-    const box = canvas.getBoundingClientRect();
-    const place = [
-      (event.clientX - box.left) / box.width * width, (event.clientY - box.top) / box.height * height,
-    ];
-    const from = last ?? place;
-    // A quick stroke comes as a few points: the line between them is drawn.
-    const steps = Math.max(1, Math.ceil(2 * Math.hypot(place[0] - from[0], place[1] - from[1])));
-    for (let s = 1; s <= steps; s++) dab(...[0, 1].map((k) => from[k] + (place[k] - from[k]) * s / steps));
-    last = place;
-    changed();
-  };
-  canvas.onpointerdown = (event) => { canvas.setPointerCapture(event.pointerId); last = null; brush(event); };
-  canvas.onpointermove = (event) => { if (event.buttons) brush(event); };
-  clear.onclick = () => { pixels = new Float32Array(size); file.value = ""; paint(); list.replaceChildren(); };
-  file.onchange = async () => {
-    const bitmap = await createImageBitmap(file.files[0]);
-    const small = new OffscreenCanvas(width, height).getContext("2d");
-    small.drawImage(bitmap, 0, 0, width, height);
-    const rgba = small.getImageData(0, 0, width, height).data;
-    for (let i = 0; i < width * height; i++) {
-      const grey = (0.299 * rgba[4 * i] + 0.587 * rgba[4 * i + 1] + 0.114 * rgba[4 * i + 2]) / 255;
-      for (let c = 0; c < channels; c++) pixels[i * channels + c] = channels === 3 ? rgba[4 * i + c] / 255 : grey;
-    }
-    changed();
-  };
-  paint();
+    };
+    const changed = () => {
+      paint();
+      answer(Int8Array.from(pixels, (v) => quantize(facts.low + v * (facts.high - facts.low))));
+    };
+    const radius = Math.max(0.75, 0.055 * Math.min(width, height));
+    const dab = (px, py) => {
+      for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
+        const ink = Math.max(0, Math.min(1, 1.5 - Math.hypot(x + 0.5 - px, y + 0.5 - py) / radius));
+        for (let c = 0; c < channels; c++) {
+          const at = (y * width + x) * channels + c;
+          pixels[at] = Math.max(pixels[at], ink);
+        }
+      }
+    };
+    let last = null;
+    const brush = (event) => {
+      const box = canvas.getBoundingClientRect();
+      const place = [
+        (event.clientX - box.left) / box.width * width, (event.clientY - box.top) / box.height * height,
+      ];
+      const from = last ?? place;
+      // A quick stroke comes as a few points: the line between them is drawn.
+      const steps = Math.max(1, Math.ceil(2 * Math.hypot(place[0] - from[0], place[1] - from[1])));
+      for (let s = 1; s <= steps; s++) dab(...[0, 1].map((k) => from[k] + (place[k] - from[k]) * s / steps));
+      last = place;
+      changed();
+    };
+    canvas.onpointerdown = (event) => { canvas.setPointerCapture(event.pointerId); last = null; brush(event); };
+    canvas.onpointermove = (event) => { if (event.buttons) brush(event); };
+    document.getElementById("invert").onclick = () => { pixels = pixels.map((v) => 1 - v); changed(); };
+
+    const clear = () => { pixels = new Float32Array(size); paint(); };
+    const show = (values) => {
+      const span = facts.high - facts.low || 1;
+      pixels = Float32Array.from(values, (v) => Math.max(0, Math.min(1, (v - facts.low) / span)));
+      paint();
+    };
+    const take = async (given) => {
+      let bitmap;
+      try { bitmap = await createImageBitmap(given); } catch { return refuse("The file is no picture."); }
+      const small = new OffscreenCanvas(width, height).getContext("2d");
+      small.imageSmoothingQuality = "high";
+      // The middle of the picture, as large as it has the model's proportions.
+      const share = Math.min(bitmap.width / width, bitmap.height / height);
+      const [w, h] = [share * width, share * height];
+      small.drawImage(bitmap, (bitmap.width - w) / 2, (bitmap.height - h) / 2, w, h, 0, 0, width, height);
+      const rgba = small.getImageData(0, 0, width, height).data;
+      for (let i = 0; i < width * height; i++) {
+        const [r, g, b] = [0, 1, 2].map((c) => rgba[4 * i + c] / 255);
+        const grey = 0.299 * r + 0.587 * g + 0.114 * b;
+        for (let c = 0; c < channels; c++) pixels[i * channels + c] = channels === 3 ? [r, g, b][c] : grey;
+      }
+      changed();
+    };
+    paint();
+    return { clear, show, take };
+  }
 })();

@@ -13,6 +13,7 @@ from tflite.errors import UserError
 
 _SCRIPT = pathlib.Path(__file__).with_name("panel.js")
 _LARGEST_SIDE, _LARGEST_SIGNAL = 96, 20_000
+_EXAMPLES, _EXAMPLE_BYTES = 10, 200_000  # test samples to click on, and their bytes together
 
 # What the generated C needs of a C library, and memory for one inference.
 _STRING_H = """
@@ -91,8 +92,8 @@ def build(flatbuffer: bytes, data, outputs: str) -> str:
     shape = data.x_train.shape[1:]
     kind = _kind(shape)
     try:
-        if kind is None or data.labels != "class":
-            raise UserError("it is made for classifiers of images and short signals")
+        if kind is None or data.labels == "anomaly":
+            raise UserError("it is made for what answers images and short signals")
         module = webassembly(flatbuffer)
     except UserError as error:
         note = f'<p class="note">Left out: {escape(str(error))}.</p>'
@@ -101,6 +102,7 @@ def build(flatbuffer: bytes, data, outputs: str) -> str:
     taken, given = engines.tensor_info(read.input), engines.tensor_info(read.output)
     facts = {
         "kind": kind,
+        "task": data.labels,
         "shape": shape,
         "classes": data.class_names,
         "low": float(data.x_train.min()),
@@ -108,25 +110,54 @@ def build(flatbuffer: bytes, data, outputs: str) -> str:
         "input": [taken.scale, taken.zero_point],
         "output": [given.scale, given.zero_point],
         "logits": outputs == "logits",
+        "examples": _examples(data, taken),
         "module": base64.b64encode(module).decode(),
     }
     return _section(facts, len(module))
 
 
+def _examples(data, taken) -> list[list[str]]:
+    """Some test samples as raw inputs in base64, each of another class where there are classes; labels."""
+    y = data.y_test
+    count = min(_EXAMPLES, _EXAMPLE_BYTES // max(1, math.prod(data.x_test.shape[1:])), len(data.x_test))
+    chosen = range(count)
+    if y is not None and data.labels == "class":
+        first = {int(label): index for index, label in reversed(list(enumerate(y)))}
+        chosen = [first[label] for label in sorted(first)][:count]
+    return [
+        [base64.b64encode(taken.quantize(data.x_test[index]).tobytes()).decode(), _label(data, index)]
+        for index in chosen
+    ]
+
+
+def _label(data, index: int) -> str:
+    if data.y_test is None:
+        return f"#{index}"
+    label = data.y_test[index]
+    if data.labels == "class":
+        return data.class_names[int(label)]
+    if data.labels == "multi_label":
+        named = [name for name, given in zip(data.class_names, label, strict=True) if given]
+        return ", ".join(named) or "none"
+    return ", ".join(f"{value:.3g}" for value in label.reshape(-1)[:3])
+
+
 def _section(facts: dict, nbytes: int) -> str:
-    drawing = '<canvas id="draw" width="240" height="240" aria-label="Drawing area"></canvas>'
-    asked = "Draw, or choose a picture."
+    asked = "Draw with the mouse or a finger, drop a picture here, or choose one"
+    invert = '<button type="button" id="invert">Invert</button> '
     if facts["kind"] == "signal":
-        drawing = ""
+        invert = ""
         size = " x ".join(map(str, facts["shape"]))
-        asked = f"Choose a text file of {size} numbers, separated by commas or spaces."
+        asked = f"Drop a text file of {size} numbers, separated by commas or spaces, or choose one"
+    examples = "; or take a test sample" if facts["examples"] else ""
     text = json.dumps(facts).replace("<", "\\u003c")
     return (
-        f'<section id="try"><h2>Try it</h2><p class="soft">{asked} The answer is computed here, by the '
-        f"student's generated C compiled to WebAssembly ({nbytes:,} bytes).</p>"
-        f'<div class="try">{drawing}<div><p><button type="button" id="clear">Clear</button> '
-        '<label>File <input type="file" id="file"></label></p>'
-        '<ol id="answers" aria-live="polite"></ol></div></div>'
+        f'<section id="try"><h2>Try it</h2><p class="soft">{asked}{examples}. The answer is computed here, '
+        f"by the student's generated C compiled to WebAssembly ({nbytes:,} bytes), bit by bit as TFLM.</p>"
+        '<div class="try"><canvas id="draw" width="240" height="240" aria-label="The sample"></canvas><div>'
+        f'<p><button type="button" id="clear">Clear</button> {invert}<input type="file" id="file" '
+        'aria-label="File with a sample"></p><p id="examples" aria-label="Test samples"></p>'
+        '<ol id="answers" aria-live="polite"></ol><p class="soft" id="said"></p></div></div>'
         f'<script type="application/json" id="facts">{text}</script>'
         f"<script>{_SCRIPT.read_text(encoding='utf-8')}</script></section>"
     )

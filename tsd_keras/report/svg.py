@@ -61,9 +61,11 @@ def number(value: float) -> str:
 class Axes:
     """The frame of a chart: from values to units, with ticks and labels."""
 
-    def __init__(self, x_range, y_range, x_label, y_label, height=240, log_x=False, log_y=False):
+    def __init__(
+        self, x_range, y_range, x_label, y_label, height=240, log_x=False, log_y=False, whole_x=False
+    ):
         self.height, self._labels = height, (x_label, y_label)
-        self._log = log_x, log_y
+        self._log, self._whole_x = (log_x, log_y), whole_x
         self._x, self._y = _padded(x_range, log_x), _padded(y_range, log_y)
 
     def x(self, value: float) -> float:
@@ -83,6 +85,8 @@ class Axes:
         parts = []
         bottom = self.height - _BOTTOM
         for value in _axis_ticks(self._x, self._log[0]):
+            if self._whole_x and abs(value - round(value)) > 1e-6:
+                continue
             x = self.x(value)
             parts.append(f'<path class="grid" d="M{x:.1f} {_TOP}V{bottom}"/>')
             parts.append(text(x, bottom + 13, number(value)))
@@ -114,18 +118,27 @@ def lines(title, description, series: Sequence[Series], axes: Axes, markers: boo
 
 
 def scatter(title, description, points: Sequence[tuple[str, float, float, str]], axes: Axes, front=()) -> str:
-    """Points with labels `[(label, x, y, css class)]`, and the line of the best."""
+    """Points with short labels `[(label, x, y, css class)]`, and the line of the best.
+
+    Points that lie on each other share a place for their labels.
+    """
     path = "".join(f"{'ML'[index > 0]}{axes.x(x):.1f} {axes.y(y):.1f}" for index, (x, y) in enumerate(front))
     parts = [axes.frame(), f'<path class="even" d="{path}"/>' if path else ""]
+    places: list[tuple[float, float, list[str]]] = []
     for label, x, y, style in points:
-        place, side = (axes.x(x) - 6, "end") if axes.x(x) > 0.6 * WIDTH else (axes.x(x) + 6, "start")
+        left, top = axes.x(x), axes.y(y)
         parts.append(
-            f'<circle class="dot {style}" cx="{axes.x(x):.1f}" cy="{axes.y(y):.1f}" r="4">'
+            f'<circle class="dot {style}" cx="{left:.1f}" cy="{top:.1f}" r="4">'
             f"<title>{escape(label)}</title></circle>"
         )
-        parts.append(
-            text(place, axes.y(y) + 3.5, label if len(label) < 25 else label[:24] + "…", anchor=side)
-        )
+        near = [one for one in places if abs(one[0] - left) < 18 and abs(one[1] - top) < 10]
+        if near:
+            near[0][2].append(label)
+        else:
+            places.append((left, top, [label]))
+    for left, top, labels in places:
+        place, side = (left - 7, "end") if left > 0.8 * WIDTH else (left + 7, "start")
+        parts.append(text(place, top + 12, ", ".join(labels), "label", side))
     return document(title, description, "".join(parts), axes.height)
 
 
@@ -244,4 +257,8 @@ def _axis_ticks(limits, log):
     powers = [10.0**power for power in range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)]
     if len(powers) >= 2:
         return powers
-    return [10**value for value in (low, (low + high) / 2, high)]
+    steps = [
+        factor * 10.0**power for power in range(math.floor(low), math.ceil(high)) for factor in (1, 2, 5)
+    ]
+    inside = [value for value in steps if low - 1e-9 <= math.log10(value) <= high + 1e-9]
+    return inside if len(inside) >= 2 else ticks(10**low, 10**high)

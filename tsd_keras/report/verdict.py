@@ -2,7 +2,15 @@
 
 from tsd_keras.evaluation.summary import deployed
 
-ENGINES = {"float": "Keras float", "litert": "LiteRT int8", "tflm": "TFLM int8", "c": "generated C, int8"}
+ENGINES = {"float": "Keras, float", "litert": "LiteRT", "tflm": "TFLM", "c": "generated C"}
+_RUNTIMES = {"tflm": "under TFLM", "c": "as generated C"}
+# What stands for a model's worth, by task: its key, its name, and whether more is better.
+SCORES = {
+    "class": ("accuracy", "Accuracy", True),
+    "multi_label": ("f1", "Macro F1", True),
+    "values": ("mae", "Mean absolute error", False),
+    "anomaly": ("auc", "AUC", True),
+}
 
 
 def percent(value: float | None) -> str:
@@ -10,28 +18,24 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
+def score(value: float | None, task: str) -> str:
+    """A model's score as the task's readers know it."""
+    if value is None:
+        return "–"
+    return percent(value) if task == "class" else f"{value:.3f}" if task != "values" else f"{value:.4g}"
+
+
 def sentence(metrics: dict) -> str:
     """The verdict on a run, from the contents of its `metrics.json`."""
     student, teacher = metrics["models"]["student"], metrics["models"]["teacher"]
-    size = (
-        f"the teacher's {teacher['bytes']:,} bytes come down to {student['bytes']:,} and its MACs to "
-        f"1/{max(1, round(student['compression']['macs'] or 1))}"
-    )
-    boards = metrics["boards"]
-    fitting = [board for board in boards if board["fits"]]
-    where = f"it fits {len(fitting)} of {len(boards)} boards" if boards else "TFLM does not run it"
-    engine = deployed(student)
-    if metrics["task"] != "class" or "accuracy" not in (student[engine] or {}):
-        return f"{size[0].upper()}{size[1:]}; {where}."
-    row, other = student[engine], teacher[engine]
-    low, high = row["intervals"]["accuracy"]
-    gap = 100 * (other["accuracy"] - row["accuracy"])
-    against = f"{abs(gap):.1f} points {'below' if gap >= 0 else 'above'} the teacher"
-    return (
-        f"The distilled student answers {percent(row['accuracy'])} of the test samples rightly on "
-        f"{ENGINES[engine]} (95 % interval {100 * low:.1f} to {100 * high:.1f}), {against}; "
-        f"{_gain(metrics, engine)}; {size}; {where}.{_control(metrics, engine)}"
-    )
+    engine, key = deployed(student), SCORES[metrics["task"]][0]
+    if (student[engine] or {}).get(key) is None or (teacher[engine] or {}).get(key) is None:
+        return (
+            f"How good the student is was not measured, for the test split has no labels; it has "
+            f"{_size(metrics)}; {_where(metrics)}."
+        )
+    worth = _worth(metrics, engine) if metrics["task"] == "class" else _plain_worth(metrics, engine)
+    return f"{worth}, with {_size(metrics)}; {_where(metrics)}.{_control(metrics, engine)}"
 
 
 def _control(metrics, engine) -> str:
@@ -50,17 +54,79 @@ def _control(metrics, engine) -> str:
     return f" Quantization-aware training does not pay here: {facts}; quantize.mode int8 does as well."
 
 
-def _gain(metrics, engine) -> str:
-    """What the teacher brought, against the same network trained without one."""
-    test = metrics["tests"]["student_vs_baseline"][engine]
+def where_it_fits(memory: dict, boards: int) -> str:
+    """On how many boards a model fits, with each engine."""
+    shown = [
+        f"{'all' if row['boards'] == boards else row['boards']} {'' if row['boards'] == boards else 'of '}"
+        f"{boards} boards {_RUNTIMES[engine]}"
+        for engine, row in memory.items()
+    ]
+    return " and ".join(shown)
+
+
+def _where(metrics) -> str:
+    memory = metrics["models"]["student"]["memory"]
+    if not memory:
+        return "no engine for microcontrollers runs it"
+    return f"it fits {where_it_fits(memory, len(metrics['boards']))}"
+
+
+def _size(metrics) -> str:
+    ratio = metrics["models"]["student"]["compression"]
+    parts = [
+        f"{_part(ratio[key])} of the teacher's {name}"
+        for key, name in (("bytes", "bytes"), ("macs", "multiply-accumulates"))
+        if ratio[key]
+    ]
+    return " and ".join(parts).replace(" of the teacher's multiply", " of its multiply")
+
+
+def _part(ratio: float) -> str:
+    if ratio < 1.5:
+        return percent(1 / ratio)
+    return f"1/{ratio:.0f}" if ratio >= 10 else f"1/{ratio:.1f}".removesuffix(".0")
+
+
+def _worth(metrics, engine) -> str:
+    """What the teacher brought, against the same network trained without one; and what is lost."""
     models = metrics["models"]
-    lead = 100 * (models["student"][engine]["accuracy"] - models["baseline"][engine]["accuracy"])
-    p = "< 0.001" if test["p_value"] < 0.001 else f"= {test['p_value']:.3f}"
+    student, teacher, baseline = (models[name][engine] for name in ("student", "teacher", "baseline"))
+    low, high = (100 * bound for bound in student["intervals"]["accuracy"])
+    test = metrics["tests"]["student_vs_baseline"][engine]
+    lead, gap = (100 * (student["accuracy"] - one["accuracy"]) for one in (baseline, teacher))
     if test["p_value"] >= 0.05:
-        side = "over" if lead >= 0 else "under"
-        return (
-            f"its {abs(lead):.1f} points {side} the same network trained without a teacher are within "
-            f"chance (McNemar p {p})"
-        )
-    verb = "gained" if lead >= 0 else "lost"
-    return f"distillation {verb} {abs(lead):.1f} points over training without a teacher (McNemar p {p})"
+        found, chance = "Distillation made no proven difference", ", which chance could explain"
+    else:
+        found, chance = ("Distillation paid off" if lead > 0 else "Distillation did harm"), ""
+    p = "p < 0.001" if test["p_value"] < 0.001 else f"p = {test['p_value']:.2g}"
+    return (
+        f"{found}: the student gets {percent(student['accuracy'])} of the test samples right on "
+        f"{_engine(metrics, engine)} (95 % interval {low:.1f} to {high:.1f} %), {_points(lead)} the "
+        f"same network trained without a teacher{chance} (McNemar's test, {p}), and {_points(gap)} "
+        "its teacher"
+    )
+
+
+def _points(difference: float) -> str:
+    if abs(difference) < 0.05:
+        return "as many as"
+    return f"{abs(difference):.1f} points {'more' if difference > 0 else 'fewer'} than"
+
+
+def _plain_worth(metrics, engine) -> str:
+    key, name, _ = SCORES[metrics["task"]]
+    shown = {
+        model: score(row[engine][key], metrics["task"]) if row[engine] else "–"
+        for model, row in metrics["models"].items()
+    }
+    return (
+        f"{name} of the student on {_engine(metrics, engine)}: {shown['student']}, against "
+        f"{shown['baseline']} of the same network trained without a teacher and {shown['teacher']} of its "
+        "teacher"
+    )
+
+
+def _engine(metrics, engine) -> str:
+    """An engine with the numbers it computes in, where they are known."""
+    numbers = metrics.get("numbers")
+    return f"{ENGINES[engine]} in {numbers}" if numbers and engine != "float" else ENGINES[engine]
