@@ -339,12 +339,12 @@ class Pipeline:
 
     def evaluate(self) -> dict:
         """Every model on all splits, in Keras and on the engines. Writes metrics.json and its tables."""
-        from tsd_keras.evaluation import stage
+        from tsd_keras.evaluation import revision, stage
 
         command_line.heading("Evaluation")
         inputs = self._facts | {name: self._made(f"convert_{name}") for name in self.models}
         inputs["histories"] = [self._made(name) for name in self.models]
-        inputs["evaluation"] = stage.fingerprint()
+        inputs["evaluation"] = revision.fingerprint()
         self._stage("evaluate", inputs, stage.outputs(self.data), lambda: stage.measure(self, self.models))
         return json.loads((self.workdir / "metrics.json").read_text())
 

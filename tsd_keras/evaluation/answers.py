@@ -13,6 +13,7 @@ from tsd_keras.evaluation import fidelity, robustness
 SPLIT_SAMPLES = 2000  # of training and validation split on the interpreters; the test split is run whole
 ROBUSTNESS_SAMPLES = 1000
 FEATURE_SAMPLES = 500
+DIAGNOSIS_SAMPLES = 32
 
 AsInput = Callable[[str, np.ndarray], np.ndarray]
 
@@ -31,6 +32,8 @@ class Answers:
         features: `{model: {tap: distance to the teacher}}`.
         parameters: `{model: number}`.
         refused: `{model: {engine: why}}`: engines that do not run the model.
+        layers: `{model: names of its Keras layers}`.
+        diagnosed: `tflite.quantize.diagnosis.Layer` of the student's tensors, in the layers' order.
     """
 
     outputs: dict = dataclasses.field(default_factory=dict)
@@ -42,6 +45,8 @@ class Answers:
     features: dict = dataclasses.field(default_factory=dict)
     parameters: dict = dataclasses.field(default_factory=dict)
     refused: dict = dataclasses.field(default_factory=dict)
+    layers: dict = dataclasses.field(default_factory=dict)
+    diagnosed: list = dataclasses.field(default_factory=list)
 
 
 def collect(models: dict, flatbuffers: dict[str, bytes], data: Dataset, as_input: AsInput, taps, seed, bar):
@@ -70,6 +75,9 @@ def collect(models: dict, flatbuffers: dict[str, bytes], data: Dataset, as_input
     for name, model in models.items():
         _keras(found, name, model, data, as_input, corrupted)
     found.features = _features(models, data, as_input, taps, seed)
+    found.layers = {name: [layer.name for layer in model.layers] for name, model in models.items()}
+    samples = as_input("student", data.x_train[:DIAGNOSIS_SAMPLES])
+    found.diagnosed = _diagnosed(models["student"], flatbuffers["student"], samples, found.layers["student"])
     for name, flatbuffer in flatbuffers.items():
         _engines(found, name, flatbuffer, data, as_input, corrupted, bar)
     return found
@@ -128,6 +136,17 @@ def _features(models, data, as_input, taps, seed):
         for name in models
         if name != "teacher"
     }
+
+
+def _diagnosed(student, flatbuffer, samples, layers) -> list:
+    """What quantization does to the student's tensors; empty for a model in float."""
+    from tflite import convert, graph
+    from tflite.quantize import diagnosis
+
+    if graph.read(flatbuffer).input.dtype == "float32":
+        return []
+    rows = diagnosis.diagnose(convert.convert(student, "float32"), flatbuffer, samples, layers)
+    return sorted(rows, key=lambda row: layers.index(row.name) if row.name in layers else len(layers))
 
 
 def _engines(found, name, flatbuffer, data, as_input, corrupted, bar):

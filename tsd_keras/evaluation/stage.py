@@ -1,29 +1,16 @@
 """The evaluation as a stage of a run: from its models to `metrics.json` and the tables."""
 
 import contextlib
-import hashlib
-import pathlib
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 
 from tflite import files
 from tsd_keras.evaluation import answers, summary, tables
 
-_TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc", "qemu-system-riscv32", "riscv64-unknown-elf-gcc")
-
 
 def outputs(data) -> list[str]:
     """The files that `measure` writes."""
     return ["metrics.json", *(f"{tables.FOLDER}/{name}.csv" for name in tables.names(data))]
-
-
-def fingerprint() -> str:
-    """Changes when the code that measures does, or the tools that it finds."""
-    checksum = hashlib.sha256(repr([shutil.which(tool) for tool in _TOOLS]).encode())
-    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
-        checksum.update(path.read_bytes())
-    return checksum.hexdigest()
 
 
 def measure(run, names) -> dict:
@@ -43,25 +30,10 @@ def measure(run, names) -> dict:
             models, flatbuffers, run.data, run.as_input, _taps(run.answers.config), run.config.seed, bar
         )
     result = summary.summarize(found, flatbuffers, run.data, run.config.seed)
-    layers = {name: [layer.name for layer in model.layers] for name, model in models.items()}
-    diagnosed = _diagnosed(run, models["student"], flatbuffers["student"], layers["student"])
-    written = tables.build(result, found, run.data, flatbuffers, layers, diagnosed, run.workdir)
-    for name, text in written.items():
+    for name, text in tables.build(result, found, run.data, flatbuffers, run.workdir).items():
         files.write_text(run.workdir / tables.FOLDER / f"{name}.csv", text)
     files.write_json(run.workdir / "metrics.json", result)
     return result
-
-
-def _diagnosed(run, student, flatbuffer, layers) -> list:
-    """What quantization does to the student's tensors, in the order of the graph; empty in float."""
-    from tflite import convert, graph
-    from tflite.quantize import diagnosis
-
-    if graph.read(flatbuffer).input.dtype == "float32":
-        return []
-    samples = run.as_input("student", run.data.x_train[:32])
-    rows = diagnosis.diagnose(convert.convert(student, "float32"), flatbuffer, samples, layers)
-    return sorted(rows, key=lambda row: layers.index(row.name) if row.name in layers else len(layers))
 
 
 @contextlib.contextmanager

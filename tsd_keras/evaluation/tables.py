@@ -33,15 +33,7 @@ def names(data) -> tuple[str, ...]:
     return ALWAYS + OF_CLASSIFIERS if classifier else ALWAYS
 
 
-def build(
-    result: dict,
-    answers: Answers,
-    data,
-    flatbuffers: dict,
-    layers: dict,
-    diagnosed: list,
-    workdir: pathlib.Path,
-) -> dict[str, str]:
+def build(result: dict, answers: Answers, data, flatbuffers: dict, workdir: pathlib.Path) -> dict[str, str]:
     """All tables: `{name: CSV text}`.
 
     Args:
@@ -49,13 +41,11 @@ def build(
         answers: What it was made from.
         data: The data set.
         flatbuffers: `{name: its flatbuffer}`.
-        layers: `{name: names of the Keras model's layers}`.
-        diagnosed: `tflite.quantize.diagnosis.Layer` of the student's tensors.
         workdir: The run's folder, with the histories.
     """
     rows = {"metrics": _metrics(result), "boards": _boards(result)}
-    rows |= _costs(flatbuffers, layers) | {"history": _history(workdir)}
-    rows["quantization"] = _diagnosed(diagnosed)
+    rows |= _costs(flatbuffers, answers.layers) | {"history": _history(workdir)}
+    rows["quantization"] = _diagnosed(answers.diagnosed)
     if "predictions" in names(data):
         rows |= {
             "per_class": _per_class(result),

@@ -48,7 +48,7 @@ def write(runs: list[pathlib.Path], out: str) -> pathlib.Path:
         for index, row in enumerate(rows, 1)
     ]
     caption = "Accuracy on each run's test split, as deployed, with its 95 % interval; best first."
-    legend = svg.legend([(model, f"s-{model}") for model in ("teacher", "baseline", "student")])
+    legend = svg.legend([(model, f"s-{model}") for model in dict.fromkeys(row["model"] for row in rows)])
     body = (
         '<p class="soft">Each point is a model as deployed, with its number in the table. On the dashed line '
         f"no other is both more accurate and cheaper.</p>{legend}"

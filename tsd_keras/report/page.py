@@ -30,6 +30,7 @@ def build(title: str, metrics: dict, csv: dict[str, str], data, about: dict) -> 
         *_warnings(metrics),
         f'<div class="opening"><div>{verdict_table(metrics)}</div>{about["try_it"]}</div>',
         *(_section(section) for section in figures.sections(metrics, lambda name: parsed.get(name, []))),
+        _each(metrics),
         _boards(metrics),
         _tests(metrics),
         _parting(metrics, parsed, data),
@@ -114,6 +115,7 @@ _ROLES = {
     "teacher": "the large network",
     "baseline": "student's network, labels only",
     "student": "taught by the teacher",
+    "control": "the student in float, then quantized",
 }
 
 
@@ -162,9 +164,13 @@ def _score(row, key, task):
 
 
 def _warnings(metrics):
+    """What to know before trusting the numbers, each once with the models it is about."""
+    about: dict[str, list[str]] = {}
     for name, row in metrics["models"].items():
         for warning in (row[deployed(row)] or {}).get("warnings", ()):
-            yield f'<p class="warning">{escape(f"{name}: {warning}")}</p>'
+            about.setdefault(warning, []).append(name)
+    for warning, names in about.items():
+        yield f'<p class="warning">{escape(", ".join(names))}: {escape(warning)}</p>'
 
 
 def _section(section) -> str:
@@ -272,6 +278,35 @@ def _tests(metrics) -> str:
     if rows:
         parts.append(table(["model", "tap", "distance of features (1 - CKA)"], rows, words=(1,)))
     return f"<section><h2>Tests and fidelity</h2>{''.join(parts)}</section>"
+
+
+def _each(metrics) -> str:
+    """The deployed student class by class, or output by output."""
+    student = metrics["models"]["student"]
+    engine = deployed(student)
+    row = student[engine] or {}
+    if "per_class" in row:
+        keys = {"precision": percent, "recall": percent, "f1": percent, "auc": _digits, "aupr": _digits}
+        rows = [
+            [one["name"], f"{one['support']:,}", *(shown(one[key]) for key, shown in keys.items())]
+            for one in row["per_class"]
+        ]
+        header = ["class", "test samples", "precision", "recall", "F1", "AUC", "AUPR"]
+    elif "per_output" in row:
+        pairs = zip(metrics["classes"], row["per_output"], strict=True)
+        rows = [[name, *(_digits(one[key]) for key in ("mae", "rmse", "r2"))] for name, one in pairs]
+        header = ["output", "mean absolute error", "root mean square error", "R2"]
+    else:
+        return ""
+    caption = f"The student on {ENGINES[engine]}."
+    return f"<section><h2>One by one</h2>{table(header, rows[:_MOST_ROWS], caption)}</section>"
+
+
+_MOST_ROWS = 50  # of a table on the page; the CSV file has all
+
+
+def _digits(value) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _splits(metrics) -> str:

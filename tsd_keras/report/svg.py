@@ -154,8 +154,8 @@ def legend(entries: Sequence[tuple[str, str]]) -> str:
 
 def matrix(title, description, names: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     """A confusion matrix: rows are the truth; the darker, the larger the share of the row."""
-    size, left, top = len(names), 44, 10
-    cell = min(30.0, (WIDTH - left - 12) / size)
+    size, left, top = len(names), 62, 10
+    cell = min(44.0, (WIDTH - left - 12) / size)
     show = cell >= 16
     short = [name if len(name) <= 7 else name[:6] + "…" for name in names]
     parts = []
@@ -170,7 +170,7 @@ def matrix(title, description, names: Sequence[str], counts: Sequence[Sequence[i
                 f"<title>{escape(names[i])} taken for {escape(names[j])}: {count}</title></rect>"
             )
             if show and count:
-                strong = " strong" if share > 0.5 and i == j else ""
+                strong = " strong" if (share if i == j else 3 * share) > 0.5 else ""
                 parts.append(text(x + cell / 2 - 0.5, y + cell / 2 + 3.5, str(count), f"count{strong}"))
         if size <= 24:
             parts.append(text(left - 4, top + (i + 0.5) * cell + 3.5, short[i], anchor="end"))

@@ -95,7 +95,8 @@ def _worth(metrics, engine) -> str:
     test = metrics["tests"]["student_vs_baseline"][engine]
     lead, gap = (100 * (student["accuracy"] - one["accuracy"]) for one in (baseline, teacher))
     if test["p_value"] >= 0.05:
-        found, chance = "Distillation made no proven difference", ", which chance could explain"
+        found = "Distillation made no proven difference"
+        chance = ", which chance could explain" if abs(lead) >= 0.05 else ""
     else:
         found, chance = ("Distillation paid off" if lead > 0 else "Distillation did harm"), ""
     p = "p < 0.001" if test["p_value"] < 0.001 else f"p = {test['p_value']:.2g}"

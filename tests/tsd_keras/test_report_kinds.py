@@ -1,0 +1,128 @@
+"""Evaluation and report of models that answer otherwise than by one class of a picture, and of dull ones."""
+
+import json
+import types
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from tflite import convert
+from tsd_keras import report
+from tsd_keras.data.dataset import Dataset
+from tsd_keras.evaluation import stage
+
+
+def dataset(labels):
+    """Windows of a wave whose speed and height are what there is to know, `(n, 32, 2)`."""
+    rng = np.random.default_rng(0)
+    facts = rng.uniform(0, 1, (240, 2)).astype("float32")
+    time = np.arange(32)[None, :, None] / 32
+    waves = np.sin(2 * np.pi * time * (1 + 4 * facts[:, None, :1])) * (0.5 + facts[:, None, 1:])
+    x = np.concatenate([waves, waves**2], -1).astype("float32") + rng.normal(0, 0.05, (240, 32, 2))
+    y = {
+        "class": (facts[:, 0] > 0.5).astype("int64") + (facts[:, 1] > 0.5),
+        "multi_label": (facts > 0.5).astype("float32"),
+        "values": facts,
+    }[labels]
+    names = ("slow", "mixed", "quick") if labels == "class" else ("speed", "height")
+    parts = [slice(0, 160), slice(160, 200), slice(200, 240)]
+    splits = [one[part] for part in parts for one in (x.astype("float32"), y)]
+    return Dataset(*splits, names, "input = raw value", labels)
+
+
+def network(data, width):
+    return keras.Sequential(
+        [
+            keras.Input(data.x_train.shape[1:]),
+            layers.Conv1D(width, 5, strides=2, activation="relu", name="conv"),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(data.classes, name="answer"),
+        ]
+    )
+
+
+class Run:
+    """What `Pipeline` is to the evaluation: a folder with three models and their flatbuffers."""
+
+    def __init__(self, workdir, data, models):
+        self.workdir, self.data, self._models = workdir, data, models
+        (workdir / "evaluation").mkdir()
+        distillation = types.SimpleNamespace(taps=[])
+        self.config = types.SimpleNamespace(
+            seed=0,
+            distillation=distillation,
+            firmware=types.SimpleNamespace(name="waves"),
+            resolved=lambda: {"seed": 0},
+        )
+        self.answers = types.SimpleNamespace(config=self.config)
+        for name, model in models.items():
+            data_bytes = convert.convert(model, "int8", data.x_train)
+            (workdir / f"{name}.tflite").write_bytes(data_bytes)
+
+    def model(self, name):
+        return self._models[name]
+
+    def as_input(self, name, samples):
+        return samples
+
+
+def reported(workdir, data, models):
+    """Measures, writes the report, and gives the contents of `metrics.json`, the page and the card."""
+    run = Run(workdir, data, models)
+    stage.measure(run, ("teacher", "baseline", "student"))
+    report.write(run)
+    metrics = json.loads((workdir / "metrics.json").read_text())
+    return metrics, (workdir / "report.html").read_text(), (workdir / "report.md").read_text()
+
+
+@pytest.mark.parametrize("labels", ["class", "multi_label", "values"])
+def test_signals_are_reported_whatever_is_asked_about_them(labels, tmp_path):
+    keras.utils.set_random_seed(0)
+    data = dataset(labels)
+    teacher, student = network(data, 8), network(data, 4)
+    losses = {
+        "class": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "multi_label": keras.losses.BinaryCrossentropy(from_logits=True),
+        "values": "mse",
+    }
+    for model in (teacher, student):
+        model.compile(keras.optimizers.Adam(0.02), losses[labels])
+        model.fit(data.x_train, data.y_train, epochs=5, verbose=0)
+    models = {"teacher": teacher, "baseline": student, "student": student}
+    metrics, page, card = reported(tmp_path, data, models)
+    key, name = {
+        "class": ("accuracy", "right on"),
+        "multi_label": ("f1", "Macro F1"),
+        "values": ("mae", "Mean"),
+    }[labels]
+    for model in metrics["models"].values():
+        for engine in ("float", "litert"):
+            assert model[engine][key] is not None
+    header = "mean absolute error" if labels == "values" else "precision"
+    assert f">{header}</th>" in page
+    verdict = page[page.index('class="verdict"') :][:700]
+    assert name in verdict and "generated C" in verdict and name in card
+    assert "nan" not in page.lower().replace("nano", "") and "None" not in page
+    for table in (tmp_path / "evaluation").glob("*.csv"):
+        assert table.read_text().count("\n") >= 1
+    if labels == "class":
+        assert set(metrics["models"]["student"]["robustness"]["float"]["corruptions"]) >= {"drift", "gain"}
+
+
+def test_a_constant_model_and_a_class_without_samples_are_said_on_the_page(tmp_path):
+    data = dataset("class")
+    rare = Dataset(**{**vars(data), "class_names": ("slow", "mixed", "quick", "never")})
+    constant = network(rare, 2)
+    for weights in constant.weights:
+        weights.assign(weights * 0)
+    constant.get_layer("answer").bias.assign([0, 1, 0, 0])
+    metrics, page, card = reported(
+        tmp_path, rare, dict.fromkeys(("teacher", "baseline", "student"), constant)
+    )
+    assert metrics["models"]["student"]["float"]["auc"] == pytest.approx(0.5)
+    assert page.count("the model&#x27;s prediction is constant") == 1  # once, though it is true of three
+    for text in ("the model&#x27;s prediction is constant", "Classes without samples", "never"):
+        assert text in page
+    assert "constant" in card and "as many as" in page
