@@ -1,11 +1,12 @@
 """Instructions of one inference: a model's generated C, run on emulated chips and counted exactly."""
 
 import pathlib
+import subprocess
 import tempfile
 
 import numpy as np
 
-from tflite import chips, emulator, engines
+from tflite import chips, engines, processes
 from tflite import graph as graph_module
 from tflite.aot import emit
 from tflite.errors import UserError
@@ -44,7 +45,7 @@ def count(model: bytes, chip: str) -> int:
         UserError: If a tool is missing, the model does not compile or does not fit the emulated chip, or the
             chip's outputs are not those of the C on this computer.
     """
-    if lacking := emulator.missing(*chips.CHIPS[chip].tools):
+    if lacking := processes.missing(*chips.CHIPS[chip].tools):
         raise UserError(f"{', '.join(lacking)} is not installed; on Debian: make boards-setup")
     graph = graph_module.read(model)
     limits = np.iinfo(graph.input.dtype)
@@ -70,5 +71,7 @@ def count_all(model: bytes, names) -> tuple[dict[str, int], dict[str, str]]:
         try:
             counted[name] = count(model, name)
         except UserError as error:
-            reasons[name] = str(error).splitlines()[0]
+            reasons[name] = " ".join(str(error).splitlines()[:2])[:200]
+        except subprocess.TimeoutExpired as error:
+            reasons[name] = f"the emulated inference took longer than {error.timeout:g} seconds"
     return counted, reasons

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tflite import chips, convert, emulator, instructions
+from tflite import chips, convert, instructions, processes
 from tflite.errors import UserError
 
 
@@ -17,7 +17,7 @@ def model(units):
 
 @pytest.mark.parametrize("chip", ["cortex-m0", "cortex-m4f"])
 def test_more_work_is_more_instructions_and_every_multiplication_counts(chip):
-    if lacking := emulator.missing(*chips.CHIPS[chip].tools):
+    if lacking := processes.missing(*chips.CHIPS[chip].tools):
         pytest.skip(f"{lacking} not installed (make boards-setup)")
     models = [model(units) for units in (8, 64)]
     small, large = (instructions.count(one, chip) for one in models)
@@ -27,7 +27,7 @@ def test_more_work_is_more_instructions_and_every_multiplication_counts(chip):
 
 
 def test_a_missing_tool_is_said(monkeypatch):
-    monkeypatch.setattr(emulator.shutil, "which", lambda tool: None)
+    monkeypatch.setattr(processes.shutil, "which", lambda tool: None)
     with pytest.raises(UserError, match="qemu-system-arm is not installed.*boards-setup"):
         instructions.count(model(4), "cortex-m4f")
     counted, reasons = instructions.count_all(model(4), ["cortex-m0", "rv32imc"])
