@@ -126,6 +126,24 @@ static inline void tsd_conv_2d_pairs(const tsd_conv_2d_args *p, const int8_t *in
 }
 #endif
 
+#if defined(TSD_MVE)
+/* Four positions at a time. Scratch: the patches of all. */
+static inline void tsd_conv_2d_mve(const tsd_conv_2d_args *p, const int8_t *input, int8_t *output,
+                                   int8_t *scratch) {
+  const int8_t *x[TSD_MVE_POSITIONS];
+  int16_t column = 0, row = 0;
+  for (int32_t left = (int32_t)p->out_height * p->out_width; left > 0; left -= TSD_MVE_POSITIONS) {
+    const int16_t count = (int16_t)(left < TSD_MVE_POSITIONS ? left : TSD_MVE_POSITIONS);
+    for (int16_t i = 0; i < count; ++i) {
+      x[i] = tsd_patch(p, input, row, column, scratch + i * p->dot.depth);
+      if (++column == p->out_width) column = 0, ++row;
+    }
+    tsd_mve_dots(&p->dot, x, count, output);
+    output += count * p->dot.channels;
+  }
+}
+#endif
+
 static void tsd_conv_2d(const tsd_conv_2d_args *args, const int8_t *input, int8_t *output, int8_t *scratch) {
   TSD_FETCH(tsd_conv_2d_args, p, args);
 #if defined(TSD_DSP)
@@ -134,12 +152,16 @@ static void tsd_conv_2d(const tsd_conv_2d_args *args, const int8_t *input, int8_
     return;
   }
 #endif
+#if defined(TSD_MVE)
+  tsd_conv_2d_mve(p, input, output, scratch);
+#else
   for (int16_t y = 0; y < p->out_height; ++y) {
     for (int16_t x = 0; x < p->out_width; ++x) {
-      TSD_DOT(&p->dot, tsd_patch(p, input, y, x, scratch), output);
+      tsd_dot(&p->dot, tsd_patch(p, input, y, x, scratch), output);
       output += p->dot.channels;
     }
   }
+#endif
 }
 
 #endif /* TSD_CONV_2D_H */

@@ -135,6 +135,23 @@ def depthwise_conv_2d(draw):
 
 
 @st.composite
+def depthwise_3x3(draw):
+    """What the faster forms are made for: 3x3, one output per channel, channels often in fours."""
+    height, width, channels = draw(sizes), draw(sizes), draw(st.sampled_from([4, 8, 12, 4, 8, 3]))
+    padding, stride = draw(st.sampled_from([0, 0, 1])), draw(st.sampled_from([1, 1, 1, 2]))
+    height, width = (max(extent, 3) if padding else extent for extent in (height, width))
+    source = _int8(draw, (1, height, width, channels))
+    weights = weights_of(draw, (1, 3, 3, channels), 3, channels)
+    extents = [_extent(extent, 3, stride, 1, padding) for extent in (height, width)]
+    scale = output_scale(draw, source, weights, 9)
+    output = Spec((1, *extents, channels), "int8", scale, draw(zero_points))
+    more = {"strideH": stride, "strideW": stride, "dilationHFactor": 1, "dilationWFactor": 1}
+    options = options_of("DepthwiseConv2D", padding=padding, depthMultiplier=1, **more)
+    bias = _bias(draw, source, weights, channels)
+    return model("DEPTHWISE_CONV_2D", [source, weights, bias], [output], options)
+
+
+@st.composite
 def fully_connected(draw):
     depth, channels = draw(st.integers(1, 40)), draw(st.integers(1, 13))
     source = _int8(draw, (1, depth))

@@ -14,6 +14,16 @@ def blocks_of_four(weights: np.ndarray) -> Constant:
     return Constant(np.concatenate([blocks.ravel(), weights[whole:].ravel()]), weights.size)
 
 
+def _chunks_of_sixteen(weights: np.ndarray) -> Constant:
+    """Weights (channels, depth): four channels alternate every 16 inputs, filled up with 0; then the rest."""
+    fours, chunks = len(weights) // 4, -(-weights.shape[1] // 16)
+    whole = 4 * fours
+    padded = np.zeros((whole, 16 * chunks), "int8")
+    padded[:, : weights.shape[1]] = weights[:whole]
+    chunks = padded.reshape(fours, 4, chunks, 16).transpose(0, 2, 1, 3)
+    return Constant(np.concatenate([chunks.ravel(), weights[whole:].ravel()]), weights.size)
+
+
 def dot(weights: np.ndarray, requantize: dict, zero_point: int, per_group: int, optimize: str) -> dict:
     """The arguments of a layer that multiplies vectors with weights.
 
@@ -33,11 +43,11 @@ def dot(weights: np.ndarray, requantize: dict, zero_point: int, per_group: int, 
     bias = (bias + 2**31) % 2**32 - 2**31  # accumulators wrap
     found = requantize | {"bias": Constant(bias.astype("int32"), 4 * len(bias))}
     stream, packed = _stream(wide, bias, requantize, per_group, optimize)
-    blocks, rows = blocks_of_four(weights), Constant(weights.ravel(), weights.size)
+    blocks, chunks = blocks_of_four(weights), _chunks_of_sixteen(weights)
     if stream is None:
-        plain, used = Forms(blocks, mve=rows), found
+        plain, used = Forms(blocks, mve=chunks), found
     else:
-        plain, used = Forms(blocks, mve=rows, dsp=None), _without_dsp(found)
+        plain, used = Forms(blocks, mve=chunks, dsp=None), _without_dsp(found)
     return {
         "dot": {
             "weights": plain,
@@ -70,8 +80,7 @@ def depthwise(weights: np.ndarray, requantize: dict, window: dict, multiplier: i
     if kernel != (3, 3) or dilated or multiplier > 1 or not _simple(requantize, sums, weights.shape[1]):
         return plain
     a = 2 * wide.reshape(3, 3, -1)
-    words = [(a[0, j] & 0xFFFF) | ((a[1, j] & 0xFFFF) << 16) for j in range(3)]
-    words += [(a[2, 0] & 0xFFFF) | ((a[2, 1] & 0xFFFF) << 16), a[2, 2]]
+    words = [(a[i, j] & 0xFFFF) | ((a[i + 1, j] & 0xFFFF) << 16) for i in (0, 1) for j in range(3)]
     stream = np.stack([*words, 2 * bias, *_constants(requantize, weights.shape[1])], 1).ravel()
     pairs = Constant(((stream + 2**31) % 2**32 - 2**31).astype("int32"), weights.size + 4 * len(bias))
     return _without_dsp(plain) | {"pairs": Forms.only_dsp(pairs)}

@@ -175,7 +175,8 @@ def _depthwise_conv_2d(builder):
     arguments |= forms.depthwise(values, requantize, box, arguments["multiplier"])
     same = source.shape == output.shape and box["stride_height"] == box["stride_width"] == 1
     in_place = (0,) if same and box["dilation_height"] == 1 else ()
-    scratch = max(line * weights.shape[1], 8 * line)
+    fours = arguments["multiplier"] == 1 and channels % 4 == 0
+    scratch = line * max(weights.shape[1] * (4 if fours else 1), 64 if fours else 8)
     sources, target = (builder.source(source),), builder.target(output)
     builder.step("depthwise_conv_2d", arguments, sources, target, scratch=scratch, in_place=in_place)
 
