@@ -169,12 +169,18 @@ class GradientShares(Balance):
     def _make_state(self, terms):
         # The mean over replicas: each sees its part of the batch, and all must weigh alike.
         state = {"shape": (terms,), "initializer": "zeros", "trainable": False, "aggregation": "mean"}
+        self.latest = self.add_weight(name="latest", **state | {"shape": (terms, 2)})
         self.log_parts = self.add_weight(name="log_parts", **state)
         self.seen = self.add_weight(name="seen", **state)
 
     def observe(self, probes):
         probes = [p for p, entry in zip(probes(), self.entries, strict=True) if entry.given is None]
-        parts = ops.stack([ops.zeros(()) if probe is None else _part(probe) for probe in probes])
+        nothing = ops.zeros((2,))
+        lengths = [nothing if probe is None else ops.stack(_lengths(probe)) for probe in probes]
+        # Through a variable, which takes the replicas' mean: that of products or logarithms is another.
+        self.latest.assign(ops.stack(lengths))
+        gradients, activations = ops.unstack(ops.convert_to_tensor(self.latest), 2, axis=-1)
+        parts = gradients * activations
         # A batch without labels, for one, says nothing about them. What a mean that starts from zero has
         # seen grows from 0 to 1, and corrects it.
         pace = (1 - self.momentum) * ops.cast(parts > 0, "float32")
@@ -206,14 +212,14 @@ class GradientShares(Balance):
         return {**super().get_config(), **self.shares, "momentum": self.momentum, "largest": self.largest}
 
 
-def _part(probe):
-    """Mean length, over the samples, of the gradient at a probe's place times that of the activation."""
+def _lengths(probe):
+    """Mean lengths, over the samples, of the gradient and of the activation at a probe's place."""
     place = keras.tree.map_structure(lambda x: ops.cast(ops.stop_gradient(x), "float32"), probe.place)
     samples = ops.cast(ops.shape(keras.tree.flatten(place)[0])[0], "float32")
     slope = gradient(lambda at: probe.value(at) * samples, place)
     if probe.is_output:
         place = keras.tree.map_structure(_without_common_part, place)
-    return _mean_length(slope) * _mean_length(place)
+    return _mean_length(slope), _mean_length(place)
 
 
 def _mean_length(tensors):

@@ -157,3 +157,14 @@ def test_operators_without_a_kernel_are_named_with_their_layer():
     data = single_operator.model("ABS", [spec], [single_operator.Spec((1, 4))])
     with pytest.raises(UserError, match="ABS in layer 't1' cannot be compiled to C"):
         emit.generate(graph_module.read(data), "net")
+
+
+@needs_tflm
+@pytest.mark.parametrize("name", ["LOGISTIC", "TANH"])
+def test_curves_of_int16_are_tflm_s_for_every_input(name):
+    shape = (1, 16384)
+    spec = [single_operator.Spec(shape, "int16", 2.0**-exponent, 0) for exponent in (12, 15)]
+    data = single_operator.model(name, spec[:1], spec[1:], None)
+    every = np.arange(-32768, 32768, dtype="int16").reshape(4, -1)
+    ours, theirs = (engines.open_engine(data, engine).run(every) for engine in ("c", "tflm"))
+    np.testing.assert_array_equal(ours, theirs)

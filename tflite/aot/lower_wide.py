@@ -167,7 +167,9 @@ def _sigmoid_entries() -> Constant:
 
     i = np.arange(256).astype("float64")
     error = (exact(i) + exact(i + 1)) / 2 - exact(i + 0.5)
-    return Constant(np.minimum(np.floor(exact(i) - error / 2 + 0.5), 32767).astype("int16"))
+    entries = np.floor(exact(i) - error / 2 + 0.5)
+    entries[-1] = 32767  # beyond it all is saturated; the curve would end one lower
+    return Constant(entries.astype("int16"))
 
 
 def _sigmoid(builder):

@@ -31,7 +31,7 @@ def digits():
     return (x[:1200], y[:1200]), (x[1200:], y[1200:])
 
 
-def trained(model, epochs=6):
+def trained(model, epochs=30):
     """The model after a short training on the digits."""
     keras.utils.set_random_seed(0)
     (x, y), _ = digits()
