@@ -6,7 +6,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from quantization_models import chain, digits, trained
+from quantization_models import broken, chain, digits, trained
 
 from tflite import convert, engines
 from tflite.errors import UserError
@@ -64,6 +64,17 @@ def test_activations_with_outliers_are_named_and_qat_mends_them(teacher, student
     assert accuracy(flat) - accuracy(mended) <= 0.01
     assert history["loss"][-1] < history["loss"][0] and len(history["soft_labels_loss"]) == 5
     assert ranges[0][1] < 2  # the input's: 250 is forgotten
+
+
+def test_a_channel_scaled_by_100_is_named_and_equalization_mends_it(teacher):
+    flat, sick = (convert.convert(one, "float32") for one in (teacher, broken(teacher, factor=100.0)))
+    ruined = post_training.quantize(sick, Settings(), SAMPLES)
+    assert accuracy(flat) - accuracy(ruined) > 0.01
+    rows = diagnosis.diagnose(sick, ruined, SAMPLES, [layer.name for layer in teacher.layers])
+    guilty = next(row for row in rows if row.faults)
+    assert guilty.name in ("first", "first_out") and "outlier channel: channel 3" in guilty.faults[0]
+    mended = post_training.quantize(sick, Settings(equalize="on"), SAMPLES)
+    assert accuracy(flat) - accuracy(mended) <= 0.01
 
 
 def test_the_form_learns_from_taps_and_a_record_and_its_dense_kernel_moves(teacher, student, tmp_path):

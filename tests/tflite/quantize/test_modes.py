@@ -144,6 +144,17 @@ def test_what_is_quantized_already_is_refused(flat):
         convert.convert(model, "float32")
 
 
+def test_dynamic_shapes_are_refused():
+    inputs = keras.Input((None, 8, 1))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(inputs))
+    model = keras.Model(inputs, pooled, name="stretching")
+    for mode in ("float32", "int8"):
+        with pytest.raises(
+            UserError, match=r"'stretching' takes inputs of shape \(None, 8, 1\).*fixed sizes"
+        ):
+            convert.convert(model, mode, SAMPLES)
+
+
 def test_raw_bytes_for_a_model_of_0_to_1_are_detected(model):
     input_scale.check(model, SAMPLES)
     with pytest.raises(UserError, match="'stem_norm' sees values spread [12].. times as wide"):
