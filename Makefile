@@ -19,9 +19,10 @@ demo: setup
 test: lint
 	$(BIN)/python -m pytest
 
-# The random models of one operator, many more of them than in make test.
+# Random models of one operator and random graphs, many more of them than in make test.
 fuzz: setup
-	TSD_FUZZ=$${TSD_FUZZ:-500} $(BIN)/python -m pytest tests/tflite/test_aot_operators.py
+	TSD_FUZZ=$${TSD_FUZZ:-500} TSD_FUZZ_GRAPHS=$${TSD_FUZZ_GRAPHS:-2000} $(BIN)/python -m pytest \
+		tests/tflite/test_aot_operators.py tests/tflite/test_aot_graphs.py
 
 # Generated C on emulated chips; a part of make test too. What is missing is skipped and named.
 test-boards: setup

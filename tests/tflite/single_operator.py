@@ -1,4 +1,4 @@
-"""Flatbuffers of one operator, built directly, with random shapes, scales, weights and options."""
+"""Flatbuffers of one operator or of several, built directly."""
 
 import dataclasses
 
@@ -41,16 +41,27 @@ def model(name: str, inputs: list, outputs: list[Spec], options=None, fed: tuple
         options: The options' object (`...OptionsT`), or None.
         fed: Positions of the inputs that are the model's inputs; those with the same Spec are one.
     """
+    while inputs[-1] is None:
+        inputs = inputs[:-1]
+    sources = list({id(inputs[position]): inputs[position] for position in fed}.values())
+    return graph([(name, inputs, outputs, options)], sources, outputs[0])
+
+
+def graph(operators: list[tuple], sources: list[Spec], result: Spec) -> bytes:
+    """A flatbuffer of operators `(name, inputs, outputs, options)` in order of execution.
+
+    Args:
+        operators: As for `model`; tensors are the same where their Specs are.
+        sources: The model's inputs.
+        result: Its output.
+    """
     built = fb.ModelT()
-    built.version, built.description = 3, b"one operator"
-    code = fb.OperatorCodeT()
-    code.builtinCode = getattr(fb.BuiltinOperator, name)
-    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-    code.version = 1
-    built.operatorCodes, built.buffers = [code], [fb.BufferT()]
+    built.version, built.description = 3, b"random operators"
+    built.operatorCodes, built.buffers = [], [fb.BufferT()]
     main = fb.SubGraphT()
-    main.name, main.tensors = b"main", []
+    main.name, main.tensors, main.operators = b"main", [], []
     indices: dict[int, int] = {}
+    codes: dict[str, int] = {}
 
     def add(spec):
         if spec is None:
@@ -60,22 +71,30 @@ def model(name: str, inputs: list, outputs: list[Spec], options=None, fed: tuple
             main.tensors.append(_tensor(spec, built, f"t{len(main.tensors)}"))
         return indices[id(spec)]
 
-    operator = fb.OperatorT()
-    operator.opcodeIndex = 0
-    while inputs[-1] is None:
-        inputs = inputs[:-1]
-    operator.inputs = [add(spec) for spec in inputs]
-    operator.outputs = [add(spec) for spec in outputs]
-    if options is not None:
-        operator.builtinOptionsType = getattr(fb.BuiltinOptions, type(options).__name__[:-1])
-        operator.builtinOptions = options
-    main.operators = [operator]
-    main.inputs = list(dict.fromkeys(operator.inputs[position] for position in fed))
-    main.outputs = [operator.outputs[0]]
+    for name, inputs, outputs, options in operators:
+        if name not in codes:
+            codes[name] = len(codes)
+            built.operatorCodes.append(_code(name))
+        operator = fb.OperatorT()
+        operator.opcodeIndex = codes[name]
+        operator.inputs, operator.outputs = [add(one) for one in inputs], [add(one) for one in outputs]
+        if options is not None:
+            operator.builtinOptionsType = getattr(fb.BuiltinOptions, type(options).__name__[:-1])
+            operator.builtinOptions = options
+        main.operators.append(operator)
+    main.inputs, main.outputs = [add(one) for one in sources], [add(result)]
     built.subgraphs = [main]
     builder = flatbuffers.Builder(1024)
     builder.Finish(built.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def _code(name: str):
+    code = fb.OperatorCodeT()
+    code.builtinCode = getattr(fb.BuiltinOperator, name)
+    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+    code.version = 1
+    return code
 
 
 def _tensor(spec: Spec, built, name: str):

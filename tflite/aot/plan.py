@@ -78,16 +78,20 @@ def lifetimes(program: Program) -> dict[int, tuple[int, int]]:
 def _blocks(program: Program, in_place: bool) -> list[Block]:
     lives = lifetimes(program)
     members = {buffer: (buffer,) for buffer in lives}
+    sizes = {buffer: program.buffers[buffer].nbytes for buffer in lives}
     if in_place:
         for index, step in enumerate(program.steps):
             source = _overwritten(program, lives, step, index)
-            if source is not None:
-                joined = members[source] + members[step.output]
+            if source is None:
+                continue
+            joined = members[source] + members[step.output]
+            # The caller's output has room for itself only, whatever stood in its place earlier.
+            if step.output != program.output or max(sizes[buffer] for buffer in joined) <= sizes[step.output]:
                 members |= dict.fromkeys(joined, joined)
     blocks = [
         Block(
             group,
-            _align(max(program.buffers[buffer].nbytes for buffer in group)),
+            _align(max(sizes[buffer] for buffer in group)),
             min(lives[buffer][0] for buffer in group),
             max(lives[buffer][1] for buffer in group),
         )

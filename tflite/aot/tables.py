@@ -80,10 +80,10 @@ def _high_multiply_16(a, b):
 
 def _hard_swish(operator, source, target):
     """x * relu6(x + 3) / 6 in 16 bits, the biases of its roundings cancelling each other."""
-    fine = np.float32(1 / 128) * source[0]
-    multiplier, exponent = fixed_point.quantize_multiplier(float(fine / target[0]))
+    fine = float(source[0]) / 128
+    multiplier, exponent = fixed_point.quantize_multiplier(fine / float(target[0]))
     relu_multiplier, relu_exponent = fixed_point.quantize_multiplier(
-        float(fine / np.float32(np.float32(3) / np.float32(32768)))
+        fine / float(np.float32(3) / np.float32(32768))
     )
     x = (_INPUTS - source[1]) * 128
     scaled = _high_multiply_16(x, _upper_half(multiplier))
@@ -94,10 +94,17 @@ def _hard_swish(operator, source, target):
     if relu_exponent > 0:
         gate = np.clip(gate << 1, -(2**15), 2**15 - 1)
     if relu_exponent < 0:
-        gate = fixed_point.divide_by_power(gate, -relu_exponent)
+        gate = _divide_16(gate, -relu_exponent)
     gate = (gate + 2**15) >> 1
     product = np.trunc(gate * scaled / 2**15).astype("int64")
-    return fixed_point.divide_by_power(product, -exponent) + target[1]
+    return _divide_16(product, -exponent) + target[1]
+
+
+def _divide_16(x, exponent: int):
+    """round(x / 2^exponent) as the reference has it in 16 bits: from 2^16 on, 1 for 0 <= x, -1 below."""
+    if exponent < 16:
+        return fixed_point.divide_by_power(x, exponent)
+    return np.where(x >= 0, 1, -1)
 
 
 def _upper_half(multiplier: int) -> int:
