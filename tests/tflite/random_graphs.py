@@ -88,6 +88,8 @@ def _one(g: Growth, source: Spec) -> None:
     output = g.spec(source.shape)
     if name in ("LOGISTIC", "TANH"):
         output.scale, output.zero_point = (1 / 256, -128) if name == "LOGISTIC" else (1 / 128, 0)
+    elif name == "HARD_SWISH":
+        output.scale = max(output.scale, source.scale / 64)  # TFLM refuses those twice as far apart
     g.emit(name, [source], output)
 
 
