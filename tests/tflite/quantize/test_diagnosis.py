@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 from quantization_models import broken, chain, digits, trained
@@ -52,6 +53,29 @@ def test_a_blown_up_channel_is_named_and_equalization_mends_it(sick, layers):
     mended = post_training.quantize(sick, Settings(equalize="on"), SAMPLES)
     assert lost(sick, mended) <= 1
     assert post_training.quantize(sick, Settings(equalize="auto"), SAMPLES) == mended
+
+
+@pytest.mark.parametrize("channels", [[2], [0, 1, 2, 3]], ids=["one", "all"])
+def test_glitches_are_outliers_wherever_they_strike_and_no_loud_channel(channels):
+    """A channel loud in one pixel of 18,432 asks for other ranges; equalization would not help it."""
+    samples = np.random.default_rng(0).random((32, 24, 24, 4), "float32")
+    inputs = keras.Input((24, 24, 4))
+    x = keras.layers.Conv2D(4, 1, name="same", use_bias=False)(inputs)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D(name="pool")(x))
+    model.get_layer("same").kernel.assign(np.eye(4, dtype="float32")[None, None])
+    samples[7, 3, 3, channels] = 250
+    flat = convert.convert(model, "float32")
+    ruined = post_training.quantize(flat, Settings(), samples)
+    rows = diagnosis.diagnose(flat, ruined, samples, ["input", "same", "pool"])
+    row = next(row for row in rows if row.name == "same")
+    where = " of channel 2" if len(channels) == 1 else ""
+    assert row.faults[0].startswith(f"outliers: the largest value{where} is 25")
+    assert row.remedies[:2] == ("ranges: percentile", "quantize: qat")
+    eased = post_training.quantize(flat, Settings(ranges="percentile"), samples)
+    usual = samples[8:]
+    answers = [engines.open_engine(one, "litert").predict(usual) for one in (flat, ruined, eased)]
+    ruin, ease = (np.abs(one - answers[0]).mean() for one in answers[1:])
+    assert ease < ruin / 3
 
 
 def test_the_healthy_model_has_no_outlier_channel(flat, layers):
