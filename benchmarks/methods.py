@@ -204,8 +204,7 @@ def _wrapped(method, pipeline, student):
         theirs = keras.distillation.Distiller(teacher, student, keras.distillation.LogitsDistillation())
         theirs(pipeline.data.x_train[:1])  # builds it, as BackupAndRestore wants
         return theirs
-    steps = training.steps_per_epoch(len(pipeline.data.x_train), pipeline.config.training)
-    return training.distiller(pipeline.answers.teacher(), student, pipeline.answers.config, steps)
+    return training.distiller(pipeline.answers.teacher(), student, pipeline.answers.config, pipeline.data)
 
 
 def markdown(results: dict[str, list[dict]], options) -> str:

@@ -71,8 +71,7 @@ class Lessons:
         training.reproducible(self.config.seed)
         section = self.config.distillation.model_copy(update={"student_noise": configs.StudentNoise()})
         config = self.config.model_copy(update={"distillation": section})
-        steps = training.steps_per_epoch(len(self.data.x_train), self.training)
-        distiller = training.distiller(self.teacher, student, config, steps, constructor)
+        distiller = training.distiller(self.teacher, student, config, self.data, self.training, constructor)
         sources = {"views": self.views, "caches": self.caches}
         seed = self.config.seed
         return training.fit(distiller, self.data, self.training, seed, None, self.verbose, **sources)

@@ -22,7 +22,6 @@ class Pipeline:
     def __init__(self, config, stages):
         from tsd_keras import data
 
-        self.config = config
         self.stages = stages
         self.workdir = stages.workdir
         self.data = data.load(config.data)
@@ -31,6 +30,7 @@ class Pipeline:
                 "data: this run trains and evaluates classifiers with labels. Unlabelled data is for "
                 "python -m tsd_keras.transfer (transfer.distill), other kinds of labels for use in Python."
             )
+        self.config = config.settled(self.data.labels, self.data.classes)
         self._answers = None
         self._facts = {"versions": versions(), "data": self.data.fingerprint, "seed": config.seed}
 
@@ -248,8 +248,7 @@ class Pipeline:
     def _distiller(self, student):
         from tsd_keras import training
 
-        steps = training.steps_per_epoch(len(self.data.x_train), self.config.training)
-        return training.distiller(self.answers.teacher(), student, self.answers.config, steps)
+        return training.distiller(self.answers.teacher(), student, self.answers.config, self.data)
 
     def _build(self, section, name):
         from tsd_keras import models

@@ -97,7 +97,8 @@ def distiller(
     teacher: keras.Model | RecordedTeacher,
     student: keras.Model,
     config: configs.Config,
-    steps_per_epoch: int,
+    data: Dataset,
+    training: configs.Training | None = None,
     constructor: Callable[..., Distiller] = Distiller,
 ) -> Distiller:
     """The Distiller that a config's `distillation` and `teacher.preprocess` describe.
@@ -106,25 +107,30 @@ def distiller(
         teacher: The teacher.
         student: The student.
         config: The experiment.
-        steps_per_epoch: Training steps in an epoch, in which schedules are counted.
+        data: What it is trained on; its labels decide the loss on outputs where the config does not.
+        training: How it is trained, in whose steps schedules are counted; the config's where left out.
         constructor: Makes it of the arguments of `Distiller`.
+
+    Raises:
+        UserError: If section, models and data do not fit together.
     """
-    section = config.distillation
+    steps = steps_per_epoch(len(data.x_train), training or config.training)
     try:
+        section = config.settled(data.labels, data.classes).distillation
         losses, weights = distillation_losses(teacher, student, section)
         return constructor(
             teacher,
             student,
             losses,
             weights,
-            student_loss_weight=_weight(section.hard_label_weight, steps_per_epoch),
-            soft_label_weight=_weight(section.soft_label_weight, steps_per_epoch),
-            feature_weight=_weight(section.feature_weight, steps_per_epoch),
+            student_loss_weight=_weight(section.hard_label_weight, steps),
+            soft_label_weight=_weight(section.soft_label_weight, steps),
+            feature_weight=_weight(section.feature_weight, steps),
             balance=_balance(section),
             student_noise=StudentNoise(
                 section.student_noise.input,
                 section.student_noise.taps,
-                _weight(section.student_noise.schedule, steps_per_epoch),
+                _weight(section.student_noise.schedule, steps),
                 config.seed,
             ),
             teacher_preprocess=preprocessing(config),
@@ -136,7 +142,7 @@ def distiller(
 def distillation_losses(
     teacher: keras.Model, student: keras.Model, section: configs.Distillation
 ) -> tuple[list, list[float]]:
-    """The losses of a config's `distillation`, and their weights among their kind.
+    """The losses of a config's settled `distillation`, and their weights among their kind.
 
     Raises:
         ValueError: If the models have no stages for a tap that names no layers.

@@ -125,8 +125,7 @@ def distill(
     trainings.reproducible(seed)
     labels = pseudo_labels(teacher, data.x_train, k, kind, seed, trainings.preprocessing(config))
     model = with_head(student, data.classes)
-    steps = trainings.steps_per_epoch(len(data.x_train), config.training)
-    distiller = trainings.distiller(teacher, model, config, steps)
+    distiller = trainings.distiller(teacher, model, config, data)
     with _folder(backup) as folder:
         trainings.fit(
             distiller, dataclasses.replace(data, y_train=labels), config.training, seed, folder, verbose

@@ -32,6 +32,10 @@ def test_overrides_reach_nested_keys():
         ("distillation.hard_label_weight=2", "hard_label_weight: .*less than or equal to 1"),
         ("distillation.soft_labels.kind=soft", "soft_labels.kind: .*'softmax'"),
         ("distillation.soft_labels={loss: l2, temperature: 2}", "temperature: no setting of the loss 'l2'"),
+        (
+            "distillation.soft_labels={kind: sigmoid, target_weight: 2}",
+            "no loss has all the settings kind, tar",
+        ),
         ("distillation.taps=[{teacher: a}]", "name both layers"),
         ("distillation.taps=[{lose: l2}]", "taps.0.lose: unknown key; did you mean 'loss'"),
         ("distillation.taps=[{match: weights, loss: pkt}]", "compared by l2"),
@@ -52,6 +56,31 @@ def test_overrides_reach_nested_keys():
 def test_faults_name_the_key_and_the_fix(override, fault):
     with pytest.raises(UserError, match=fault):
         config.load(DIGITS, [override] if override != "seed.x=1" else ["seed=1", override])
+
+
+@pytest.mark.parametrize(
+    "given, labels, outputs, loss",
+    [
+        ({}, "class", 10, {"loss": "correlation"}),
+        ({"temperature": 2.0}, "class", 3, {"loss": "correlation", "temperature": 2.0}),
+        ({}, "class", 2, {"loss": "kl"}),
+        ({}, "multi_label", 5, {"loss": "kl", "kind": "sigmoid"}),
+        ({}, "values", 5, {"loss": "l2"}),
+        ({"class_bias": [0.0, 1.0, 2.0]}, "class", 3, {"loss": "kl", "class_bias": [0.0, 1.0, 2.0]}),
+        ({"inter_class_weight": 2.0}, "class", 2, {"loss": "correlation", "inter_class_weight": 2.0}),
+        ({"loss": "l2"}, "class", 10, {"loss": "l2"}),
+    ],
+)
+def test_the_loss_on_outputs_follows_the_labels_unless_given(given, labels, outputs, loss):
+    settled = config.Config(distillation={"soft_labels": given}).settled(labels, outputs)
+    assert settled.distillation.soft_labels.model_dump(exclude_none=True) == loss
+    assert settled.settled(labels, outputs) == settled
+
+
+def test_values_have_no_temperature():
+    loaded = config.Config(distillation={"soft_labels": {"temperature": 2.0}})
+    with pytest.raises(ValueError, match="temperature: no setting of the loss 'l2'"):
+        loaded.settled("values", 3)
 
 
 def test_weights_are_automatic_unless_given_and_schedules_survive_the_manifest(tmp_path):

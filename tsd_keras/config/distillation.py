@@ -20,8 +20,10 @@ SOFT_LABEL_SETTINGS = {
 class SoftLabelsSection(Section):
     """The loss on outputs. A setting left out is the loss's own default."""
 
-    loss: Literal["kl", "standardized", "decoupled", "correlation", "l2"] = Field(
-        "kl", description="how outputs are compared"
+    loss: Literal["kl", "standardized", "decoupled", "correlation", "l2"] | None = Field(
+        None,
+        description="how outputs are compared; left out: correlation of three classes or more, kl of two and "
+        "of several labels, l2 of values",
     )
     temperature: number_or_auto() | None = Field(
         None, description="softening of both answers: 4, of z-scores 2; or auto"
@@ -35,10 +37,43 @@ class SoftLabelsSection(Section):
 
     @model_validator(mode="after")
     def _fit_the_loss(self):
-        unused = sorted(self.settings().keys() - SOFT_LABEL_SETTINGS[self.loss])
+        given = self.settings().keys()
+        if self.loss is None:
+            if not self._having():
+                raise ValueError(f"no loss has all the settings {', '.join(sorted(given))}")
+            return self
+        unused = sorted(given - SOFT_LABEL_SETTINGS[self.loss])
         if unused:
             raise ValueError(f"{', '.join(unused)}: no setting of the loss {self.loss!r}")
         return self
+
+    def _having(self) -> list[str]:
+        """The losses that have all the given settings."""
+        return [loss for loss, names in SOFT_LABEL_SETTINGS.items() if self.settings().keys() <= names]
+
+    def settled(self, labels: str, outputs: int) -> "SoftLabelsSection":
+        """The section with a loss: the one given or implied by its settings, or the best for such labels.
+
+        Correlation won `benchmarks/methods.py`.
+
+        Args:
+            labels: What they are, as in `tsd_keras.data.Dataset.labels`.
+            outputs: Number of classes or outputs.
+
+        Raises:
+            ValueError: If a setting is none of that loss.
+        """
+        if self.loss is not None:
+            return self
+        if len(self._having()) == 1:
+            found = {"loss": self._having()[0]}
+        elif labels == "values":
+            found = {"loss": "l2"}
+        elif labels == "multi_label":
+            found = {"loss": "kl", "kind": "sigmoid"}
+        else:  # of two classes every answer correlates fully or not at all
+            found = {"loss": "correlation" if outputs > 2 else "kl"}
+        return SoftLabelsSection(**found | self.settings())
 
     def settings(self) -> dict:
         """What was set, but for the loss."""

@@ -46,6 +46,12 @@ class Config(Section):
             )
         return self
 
+    def settled(self, labels: str, outputs: int) -> "Config":
+        """The config with a loss on outputs: see `SoftLabelsSection.settled`."""
+        soft_labels = self.distillation.soft_labels.settled(labels, outputs)
+        distillation = self.distillation.model_copy(update={"soft_labels": soft_labels})
+        return self.model_copy(update={"distillation": distillation})
+
     def resolved(self) -> dict:
         """All values, defaults included, as plain types."""
         return self.model_dump(mode="json")
