@@ -7,10 +7,13 @@ BIN := .venv/bin
 
 setup: .venv/ready
 
+# Holds the requirements that .venv was made of: a checkout renews the file's date, not always its content.
 .venv/ready: requirements.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed. Install one, or: make PYTHON=/path/to/python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@cmp -s requirements.txt $@ || { echo "Installing requirements.txt into .venv ..." && \
+		$(PYTHON) -m venv --clear .venv && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt && \
+		cp requirements.txt $@; }
 	@touch $@
 
 demo: setup
