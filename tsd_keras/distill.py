@@ -18,6 +18,9 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. training.epochs=5"
     )
+    arguments.add_argument(
+        "--train-only", action="store_true", help="stop with trained models; without it, the run goes on"
+    )
     arguments.add_argument("--force", action="store_true", help="repeat every stage")
     return arguments
 
@@ -31,6 +34,10 @@ def main(options: argparse.Namespace) -> None:
     workdir = pathlib.Path(options.workdir)
     run = pipeline.Pipeline(settings, stages.Stages(workdir, options.force))
     run.train()
+    if options.train_only:
+        print(f"\nTrained. Without --train-only the same command goes on with {workdir}, on any machine.")
+        return
+    run.train_on()
     run.convert()
     metrics = run.evaluate()
     run.write_firmware()

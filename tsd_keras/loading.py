@@ -6,6 +6,7 @@ import zipfile
 
 import keras
 
+from tflite import files
 from tflite.errors import UserError
 
 
@@ -38,6 +39,19 @@ def load_model(path: str | os.PathLike) -> keras.Model:
         return keras.models.load_model(path, compile=False, custom_objects=_CUSTOM_OBJECTS)
     except Exception as error:  # Keras, h5py and zipfile raise anything here
         raise UserError(_explain(path, str(error))) from error
+
+
+def save_model(model: keras.Model, path: str | os.PathLike) -> None:
+    """Writes a trained model to a `.keras` file, whole or not at all, without the optimizer.
+
+    Adam's state is twice the size of the weights, and nothing after a training reads it.
+
+    Args:
+        model: A functional model.
+        path: The file.
+    """
+    with files.replaced_file(path) as temporary:
+        keras.Model(model.input, model.output, name=model.name).save(temporary)
 
 
 def _explain(path: pathlib.Path, message: str) -> str:

@@ -3,7 +3,7 @@
 import json
 
 from tflite.errors import UserError
-from tsd_keras import command_line
+from tsd_keras import __version__, command_line
 from tsd_keras.versions import versions
 
 MODELS = ("teacher", "baseline", "student")
@@ -32,7 +32,10 @@ class Pipeline:
             )
         self.config = config.settled(self.data.labels, self.data.classes)
         self._answers = None
-        self._facts = {"versions": versions(), "data": self.data.fingerprint, "seed": config.seed}
+        # What was trained stands on another machine and after an update of its libraries: it would come out
+        # otherwise, but none the better. What is made of it is made again: that is quick.
+        self._facts = {"tsd_keras": __version__, "data": self.data.fingerprint, "seed": config.seed}
+        self._facts_here = self._facts | {"versions": versions()}
 
     # -- training ------------------------------------------------------------------------------
 
@@ -49,7 +52,7 @@ class Pipeline:
             from tsd_keras import loading
 
             loading.load_model(config.teacher.path)
-            self._facts["teacher"] = files.sha256(config.teacher.path)
+            self._facts["teacher"] = self._facts_here["teacher"] = files.sha256(config.teacher.path)
         command_line.heading("Teacher's answers")
         print(f"   {self.answers.plan.statement}", flush=True)
         budget = {key: resolved[key] for key in ("student", "training")} | {"views": self.answers.plan.views}
@@ -59,16 +62,16 @@ class Pipeline:
         students = [self._train_baseline, self._train_distilled]
         for train in students if config.gate is None else reversed(students):
             train(budget)
-        if config.quantize.mode == "qat":
-            self._train_on()
 
     @property
     def models(self) -> tuple[str, ...]:
         """The models that are converted and evaluated."""
         return (*MODELS, CONTROL) if self.config.quantize.mode == "qat" else MODELS
 
-    def _train_on(self):
-        """The student learns on quantized, and beside it, for a fair comparison, in float."""
+    def train_on(self):
+        """With `quantize.mode: qat`, the student learns on quantized, and beside it, to compare, in float."""
+        if self.config.quantize.mode != "qat":
+            return
         resolved = self.config.resolved()
         keys = ("training", "distillation", "quantize", "convert")
         inputs = self._facts | {key: resolved[key] for key in keys} | self._made("student")
@@ -100,8 +103,7 @@ class Pipeline:
             samples = self.data.calibration(config.convert.calibration_samples, config.seed)
             ranges, history = lessons.quantization_aware(student, further, samples, section.settings())
             files.write_json(self.workdir / "aware.ranges.json", sorted(ranges.items()))
-        with files.replaced_file(self.workdir / f"{name}.keras") as path:
-            student.save(path)
+        loading.save_model(student, self.workdir / f"{name}.keras")
         files.write_json(self.workdir / f"{name}.history.json", history)
 
     def _trained_ranges(self, name):
@@ -132,7 +134,7 @@ class Pipeline:
     def train_teacher(self):
         """Trains the teacher and writes it to the run's folder."""
         from tflite import files
-        from tsd_keras import training
+        from tsd_keras import loading, training
 
         training.reproducible(self.config.seed)
         section = self.config.teacher
@@ -140,14 +142,13 @@ class Pipeline:
         history = training.fit(
             teacher, self.data, section.training, self.config.seed, self._backup("teacher")
         )
-        with files.replaced_file(self.workdir / "teacher.keras") as path:
-            teacher.save(path)
+        loading.save_model(teacher, self.workdir / "teacher.keras")
         files.write_json(self.workdir / "teacher.history.json", history)
 
     def _train_student(self, name):
         """One training, or the rounds of the gate; writes the model and its history."""
         from tflite import files
-        from tsd_keras import gate
+        from tsd_keras import gate, loading
 
         section = self.config.gate
         trained = {}  # round -> model and history; weights move on where the next round goes on
@@ -166,8 +167,7 @@ class Pipeline:
         else:
             for number in self._baseline_rounds():
                 model, _ = attempt(number)
-        with files.replaced_file(self.workdir / f"{name}.keras") as path:
-            model.save(path)
+        loading.save_model(model, self.workdir / f"{name}.keras")
         history = gate.joined([history for _, history in trained.values()])
         files.write_json(self.workdir / f"{name}.history.json", history)
 
@@ -293,7 +293,7 @@ class Pipeline:
         resolved = self.config.resolved()
         settings = {key: resolved[key] for key in ("convert", "quantize")}
         for name in self.models:
-            inputs = self._facts | self._made(self._trained_in(name)) | settings | {"model": name}
+            inputs = self._facts_here | self._made(self._trained_in(name)) | settings | {"model": name}
             self._stage(f"convert_{name}", inputs, [f"{name}.tflite"], lambda name=name: self._convert(name))
 
     def _convert(self, name):
@@ -341,7 +341,7 @@ class Pipeline:
         from tsd_keras.evaluation import revision, stage
 
         command_line.heading("Evaluation")
-        inputs = self._facts | {name: self._made(f"convert_{name}") for name in self.models}
+        inputs = self._facts_here | {name: self._made(f"convert_{name}") for name in self.models}
         inputs["histories"] = [self._made(name) for name in self.models]
         inputs["evaluation"] = revision.fingerprint()
         self._stage("evaluate", inputs, stage.outputs(self.data), lambda: stage.measure(self, self.models))
@@ -352,7 +352,7 @@ class Pipeline:
         from tsd_keras import report
 
         command_line.heading("Report")
-        inputs = self._facts | self._made("evaluate") | {"config": self.config.resolved()}
+        inputs = self._facts_here | self._made("evaluate") | {"config": self.config.resolved()}
         inputs["report"] = report.fingerprint()
         self._stage("report", inputs, ["report.html", "report.md"], lambda: report.write(self))
 
@@ -367,7 +367,7 @@ class Pipeline:
         section = self.config.firmware
         name = section.name
         data = (self.workdir / "student.tflite").read_bytes()
-        inputs = self._facts | self._made("convert_student") | section.model_dump()
+        inputs = self._facts_here | self._made("convert_student") | section.model_dump()
 
         def work():
             export.write(
@@ -400,6 +400,7 @@ class Pipeline:
             "config": self.config.resolved(),
             "seed": self.config.seed,
             "versions": versions(),
+            "trained_with": {name: self.stages.versions(name) for name in self._trainings()},
             "data": {"sha256": self.data.fingerprint, "preprocessing": self.data.preprocessing},
             "teacher_answers": {
                 "views": self.answers.plan.views,
@@ -414,6 +415,11 @@ class Pipeline:
             "sha256": {path.relative_to(self.workdir).as_posix(): files.sha256(path) for path in artifacts},
         }
         files.write_json(self.workdir / "manifest.json", manifest)
+
+    def _trainings(self) -> list[str]:
+        """The stages that trained models."""
+        given = ["teacher"] if self.config.teacher.path is not None else []
+        return [name for name in dict.fromkeys(map(self._trained_in, self.models)) if name not in given]
 
     def _stage(self, name, inputs, outputs, work):
         return self.stages.run(name, inputs, outputs, work)

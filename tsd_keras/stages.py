@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable
 
 from tflite import files
+from tsd_keras.versions import versions
 
 _RECORD = "stages.json"
 
@@ -44,13 +45,14 @@ class Stages:
         """
         fingerprint = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         if not self._force and self._is_done(name, fingerprint, outputs):
-            print("   (stands; nothing changed)", flush=True)
+            print(f"   (stands; nothing changed{self._elsewhere(name)})", flush=True)
             return False
         self.fingerprint = fingerprint
         work()
         self._records[name] = {
             "inputs": fingerprint,
             "outputs": {path: files.sha256(self.workdir / path) for path in outputs},
+            "versions": versions(),
         }
         files.write_json(self.workdir / _RECORD, self._records)
         return True
@@ -58,6 +60,16 @@ class Stages:
     def outputs(self, name: str) -> dict[str, str]:
         """`{path: SHA-256}` of what a stage wrote; empty for a stage that never ran."""
         return self._records.get(name, {}).get("outputs", {})
+
+    def versions(self, name: str) -> dict[str, str]:
+        """Versions of the libraries that a stage ran with; empty for a stage that never ran."""
+        return self._records.get(name, {}).get("versions", {})
+
+    def _elsewhere(self, name) -> str:
+        """What a stage that stands was made with, where that is not what is here."""
+        there, here = self.versions(name), versions()
+        other = [f"{library} {version}" for library, version in there.items() if here.get(library) != version]
+        return f"; made with {', '.join(other)}" if other else ""
 
     def _is_done(self, name, fingerprint, outputs) -> bool:
         record = self._records.get(name, {})

@@ -22,6 +22,10 @@ from tsd_keras.teacher import RecordedTeacher
 class _Backup(keras.callbacks.BackupAndRestore):
     """Keras's, with weights and epoch replaced together: a kill while saving leaves the last pair."""
 
+    # It saves after epochs alone. Where a callback acts on batches Keras waits for each step to end, and
+    # a GPU for the next one to be prepared.
+    on_train_batch_end = keras.callbacks.Callback.on_train_batch_end
+
     def __init__(self, folder: pathlib.Path):
         super().__init__(folder)
         self._folder = folder
@@ -244,6 +248,7 @@ def fit(
             batches,
             epochs=training.epochs,
             validation_data=validation,
+            validation_batch_size=training.batch_size,
             callbacks=[*([] if backup is None else [_Backup(backup)]), batches.clock, *callbacks],
             shuffle=False,
             verbose=verbose,

@@ -142,6 +142,24 @@ def test_an_epoch_sees_every_sample_once_and_views_take_turns():
     assert shown[:3] == shown[3:] and shown[0] != shown[1] != shown[2]
 
 
+def test_batches_made_ahead_are_those_made_on_demand(monkeypatch):
+    x, y = good()
+    settings = config.Augmentation(flip=True, shift=1)
+
+    def epochs(backend):
+        monkeypatch.setattr("keras.backend.backend", lambda: backend)
+        batches = Batches(Views(x, 1, settings), y, 8, seed=1)
+        seen = [batches[0]]  # Keras looks at the first batch before the clock is set
+        for epoch in (3, 4, 1):
+            batches.clock.on_epoch_begin(epoch)
+            seen += [batches[index] for index in range(len(batches))]
+        return seen
+
+    for ahead, demanded in zip(epochs("jax"), epochs("tensorflow"), strict=True):
+        for first, second in zip(ahead, demanded, strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
 def test_processes_share_every_batch():
     x, y = good()
     whole = Batches(Views(x), y, 8, seed=3)[1]
@@ -189,13 +207,19 @@ def test_mixup_blends_two_samples_of_the_same_view():
 
 def test_augmentations_move_mirror_and_cover():
     image = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
-    assert (augmentation.flip(image, np.array([True])) == image[:, :, ::-1]).all()
-    assert (augmentation.flip(image, np.array([False])) == image).all()
-    padded = np.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    for top in range(3):
-        for left in range(3):
-            moved = augmentation.shift(image, np.array([top]), np.array([left]), 1)
-            assert (moved == padded[:, top : top + 4, left : left + 4]).all()
+    pair = np.concatenate([image[:, ::-1], image])
+    for mirrored in (False, True):
+        expected = image[:, :, ::-1] if mirrored else image
+        padded = np.pad(expected, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+        for top in range(3):
+            for left in range(3):
+                draws = map(np.array, ([1], [mirrored], [top], [left]))
+                moved = augmentation.moved(pair, *draws, 1)
+                assert (moved == padded[:, top : top + 4, left : left + 4]).all()
+        still = augmentation.moved(pair, *map(np.array, ([1], [mirrored], [0], [0])), 0)
+        assert (still == expected).all()
+    with pytest.raises(UserError, match="augmentation.shift is for images"):
+        Views(np.zeros((5, 20, 3)), 0, config.Augmentation(shift=2))
     holed = augmentation.cutout(image, np.array([0]), np.array([2]), 3)
     assert set(zip(*(holed != image)[0, ..., 0].nonzero(), strict=True)) == {
         (row, column) for row in (0, 1) for column in (1, 2, 3)

@@ -31,12 +31,12 @@ def environment():
     return os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
 
 
-def verb(name, *arguments):
+def verb(name, *arguments, **variables):
     return subprocess.run(
         [sys.executable, "-m", f"tsd_keras.{name}", *map(str, arguments)],
         capture_output=True,
         text=True,
-        env=environment(),
+        env=environment() | variables,
     )
 
 
@@ -104,6 +104,41 @@ def test_an_interrupted_run_ends_in_the_same_bytes(run, tmp_path):
     assert verb("distill", *distill_arguments(tmp_path)).returncode == 0
     for name in ("teacher", "baseline", "student"):
         assert files.sha256(tmp_path / f"{name}.tflite") == files.sha256(workdir / f"{name}.tflite")
+
+
+def test_a_run_trained_on_jax_without_tensorflow_goes_on_here(tmp_path):
+    # A machine with a GPU and JAX alone trains; this one converts, checks and writes firmware.
+    blocked = ("tensorflow", "tf_keras", "ai_edge_litert", "tflite_micro", "flatbuffers")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Blocked:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] in {blocked}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Blocked())\n"
+    )
+    elsewhere = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]), "KERAS_BACKEND": "jax"}
+    workdir = tmp_path / "run"
+    derived = [
+        "student={derive: {keep_blocks: [stage1_block1], width: 0.5}}",
+        "training.augmentation.flip=true",
+    ]
+    short = ["data.train_limit=200", "training.epochs=1", "teacher_cache.views=0"]
+    arguments = distill_arguments(workdir, *derived, *short, "gate={auc: 0.9999, rounds: 2, change: width}")
+    trained = verb("distill", *arguments, "--train-only", **elsewhere)
+    assert trained.returncode == 0, trained.stderr
+    assert "goes on" in trained.stdout and not list(workdir.glob("*.tflite"))
+    done = verb("distill", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("(stands; nothing changed; made with backend jax") == 3
+    manifest = json.loads((workdir / "manifest.json").read_text())
+    assert manifest["versions"]["backend"] == "tensorflow"
+    assert {one["backend"] for one in manifest["trained_with"].values()} == {"jax"}
+    assert set(manifest["trained_with"]) == {"teacher", "baseline", "student"}
+    # The same models: what Keras and the converted one answer agrees as it does for a run made here.
+    student = json.loads((workdir / "metrics.json").read_text())["models"]["student"]
+    assert student["litert"]["accuracy"] == pytest.approx(student["float"]["accuracy"], abs=0.05)
+    assert not keras.models.load_model(workdir / "teacher.keras").compiled  # no optimizer's state
 
 
 def test_help_waits_for_no_library():

@@ -3,32 +3,36 @@
 import numpy as np
 
 
-def shift(x: np.ndarray, top: np.ndarray, left: np.ndarray, pixels: int) -> np.ndarray:
-    """Cuts every image out of itself with mirrored edges, `pixels` wide.
+def moved(
+    x: np.ndarray, samples: np.ndarray, mirrored: np.ndarray, top: np.ndarray, left: np.ndarray, pixels: int
+) -> np.ndarray:
+    """Images of a data set, some of them mirrored, each cut out of itself with mirrored edges.
+
+    One gathering of pixels does it all: several passes over a batch would take as long as a GPU's step.
 
     Args:
-        x: `(batch, height, width, channels)`.
+        x: All images, `(n, height, width, channels)`.
+        samples: Which ones, integers `(batch,)`.
+        mirrored: Which of them to mirror, booleans `(batch,)`; before they are cut.
         top: First row of the cut, integers `(batch,)` from 0 to twice `pixels`.
         left: First column of the cut, likewise.
-        pixels: Largest shift, less than the image's size.
+        pixels: Width of the mirrored edges, less than the image's size; 0 cuts nothing.
+
+    Returns:
+        `(batch, height, width, channels)`.
     """
-    batch, height, width, channels = x.shape
-    rows = np.arange(batch)[:, None] * height + _mirrored(top, height, pixels)
-    index = rows[:, :, None] * width + _mirrored(left, width, pixels)[:, None, :]
-    return np.take(x.reshape(-1, channels), index.ravel(), axis=0).reshape(x.shape)
+    _, height, width, channels = x.shape
+    rows = samples[:, None] * height + _mirrored(top, height, pixels)
+    columns = _mirrored(left, width, pixels)
+    columns = np.where(mirrored[:, None], width - 1 - columns, columns)
+    index = rows[:, :, None] * width + columns[:, None, :]
+    return np.take(x.reshape(-1, channels), index.ravel(), axis=0).reshape(-1, height, width, channels)
 
 
 def _mirrored(first, size, pixels):
     """Indices `(batch, size)` of a cut, those over the edge turned back."""
     index = np.abs(first[:, None] + np.arange(size) - pixels)
     return np.minimum(index, 2 * (size - 1) - index)
-
-
-def flip(x: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-    """Mirrors the images `(batch, height, width, channels)` that `mirrored` `(batch,)` names."""
-    x = x.copy()
-    x[mirrored] = x[mirrored, :, ::-1]
-    return x
 
 
 def cutout(x: np.ndarray, row: np.ndarray, column: np.ndarray, pixels: int) -> np.ndarray:

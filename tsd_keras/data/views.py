@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 
+from tflite.errors import UserError
 from tsd_keras.data import augmentation as change
 
 
@@ -19,9 +20,19 @@ class Views:
         x: Samples `(n, ...)`, read only where asked for: an array or a memory-mapped file.
         seed: Seed of the views.
         augmentation: A `tsd_keras.config.Augmentation`, or `None` for the samples as they are.
+
+    Raises:
+        UserError: If samples that are no images are to be mirrored, moved or covered.
     """
 
     def __init__(self, x: np.ndarray, seed: int = 0, augmentation=None):
+        if augmentation is not None and x.ndim != 4:
+            asked = [name for name in ("flip", "shift", "cutout") if getattr(augmentation, name)]
+            if asked:
+                raise UserError(
+                    f"augmentation.{asked[0]} is for images (samples, height, width, channels); these are "
+                    f"{x.shape}. Leave it out."
+                )
         self.x = x
         self.seed = seed
         self.augmentation = augmentation
@@ -63,13 +74,14 @@ class Views:
         return np.ascontiguousarray(x, "float32"), labels
 
     def _changed(self, samples, draws):
-        settings, x = self.augmentation, self.x[samples]
+        settings, x = self.augmentation, self.x
         uniform = draws["uniform"][samples].T
-        if settings.flip:
-            x = change.flip(x, uniform[0] < 0.5)
-        if settings.shift:
+        if settings.flip or settings.shift:
+            mirrored = (uniform[0] < 0.5) & settings.flip
             top, left = (uniform[1:3] * (2 * settings.shift + 1)).astype(int)
-            x = change.shift(x, top, left, settings.shift)
+            x = change.moved(x, samples, mirrored, top, left, settings.shift)
+        else:
+            x = x[samples]
         if settings.cutout:
             row, column = (uniform[3] * x.shape[1]).astype(int), (uniform[4] * x.shape[2]).astype(int)
             x = change.cutout(x, row, column, settings.cutout)
@@ -77,7 +89,8 @@ class Views:
 
     def _drawn(self, view):
         """The random numbers of a whole view; an epoch has one, so the last is kept."""
-        if self._draws[0] != view:
+        kept, draws = self._draws
+        if kept != view:
             count = len(self.x)
             draws = {"uniform": self._generator(view, 0).random((count, 5), "float32")}
             if self.augmentation.mixup:
@@ -85,7 +98,7 @@ class Views:
                 draws["share"] = np.maximum(share, 1 - share).astype("float32")
                 draws["partner"] = self._generator(view, 2).permutation(count)
             self._draws = view, draws
-        return self._draws[1]
+        return draws
 
     def _generator(self, view, purpose):
         return np.random.default_rng([self.seed, view, purpose])
