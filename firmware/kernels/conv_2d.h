@@ -25,25 +25,47 @@ typedef struct {
 #if defined(TSD_DSP)
   const int32_t *stream; /* NULL: plain C computes this layer */
   int32_t words;         /* of the stream */
-  int16_t packed;
 #endif
 } tsd_conv_2d_args;
 
+/* Appends `count` bytes to a patch; they are mostly few, which take less than a call of memcpy. */
+static inline int8_t *tsd_patch_copy(int8_t *to, const int8_t *from, int32_t count) {
+#if defined(TSD_MVE)
+  if (count > 0) tsd_mve_copy(to, from, count);
+  return to + count;
+#else
+  int8_t *const end = to + count;
+  if (count >= 16) {
+    memcpy(to, from, (size_t)count);
+    return end;
+  }
+  for (; end - to >= 4; to += 4, from += 4) memcpy(to, from, 4);
+  while (to != end) *to++ = *from++;
+  return end;
+#endif
+}
+
+static inline int8_t *tsd_patch_fill(int8_t *to, int8_t value, int32_t count) {
+  for (; count > 0; --count) *to++ = value;
+  return to;
+}
+
 /* Copies one row of the window at input column `left`; what lies outside becomes the zero point. */
 static inline void tsd_patch_row(const tsd_conv_2d_args *p, const int8_t *row, int16_t left, int8_t *patch) {
-  const size_t channels = (size_t)p->in_channels;
-  if (p->dilation_width == 1 && left >= 0 && left + p->kernel_width <= p->in_width) {
-    memcpy(patch, row + (int32_t)left * p->in_channels, (size_t)p->kernel_width * channels);
+  const int32_t channels = p->in_channels, taps = p->kernel_width, end = p->in_width - left;
+  const int8_t zero = (int8_t)p->zero_point;
+  row += left * channels;
+  if (p->dilation_width == 1) { /* the taps first .. last - 1 stand inside, side by side */
+    const int32_t first = left >= 0 ? 0 : -left < taps ? -left : taps;
+    const int32_t last = end >= taps ? taps : end > first ? end : first;
+    patch = tsd_patch_fill(patch, zero, first * channels);
+    patch = tsd_patch_copy(patch, row + first * channels, (last - first) * channels);
+    tsd_patch_fill(patch, zero, (taps - last) * channels);
     return;
   }
-  for (int16_t tap = 0; tap < p->kernel_width; ++tap) {
-    const int16_t x = (int16_t)(left + tap * p->dilation_width);
-    if (x < 0 || x >= p->in_width) {
-      memset(patch, p->zero_point, channels);
-    } else {
-      memcpy(patch, row + (int32_t)x * p->in_channels, channels);
-    }
-    patch += channels;
+  for (int32_t tap = 0, x = 0; tap < taps; ++tap, x += p->dilation_width) {
+    patch = left + x < 0 || x >= end ? tsd_patch_fill(patch, zero, channels)
+                                     : tsd_patch_copy(patch, row + x * channels, channels);
   }
 }
 
@@ -68,28 +90,32 @@ static inline const int8_t *tsd_patch(const tsd_conv_2d_args *p, const int8_t *i
 }
 
 #if defined(TSD_DSP)
-/* The words of a position's inputs where channels come in fours: straight from the image. */
-static inline void tsd_conv_2d_words(const tsd_conv_2d_args *p, const int8_t *input, int16_t y, int16_t x,
-                                     uint32_t *to) {
-  const int16_t top = (int16_t)(y * p->stride_height - p->pad_top);
-  const int16_t left = (int16_t)(x * p->stride_width - p->pad_left);
-  const int32_t groups = p->in_channels / 4, row_groups = groups * p->kernel_width;
-  const int inside = p->dilation_width == 1 && left >= 0 && left + p->kernel_width <= p->in_width;
+/* A pixel of the image, or NULL outside. */
+static inline const int8_t *tsd_conv_2d_pixel(const tsd_conv_2d_args *p, const int8_t *input, int32_t y,
+                                              int32_t x) {
+  if (y < 0 || y >= p->in_height || x < 0 || x >= p->in_width) return NULL;
+  return input + (y * p->in_width + x) * p->in_channels;
+}
+
+/* The words of two positions' inputs where channels come in fours: straight from the image. */
+static inline void tsd_conv_2d_words(const tsd_conv_2d_args *p, const int8_t *input, const int16_t *tops,
+                                     const int16_t *lefts, uint32_t *to) {
+  const int32_t groups = p->in_channels / 4, reach = p->kernel_width - 1;
+  const int8_t zero = (int8_t)p->zero_point;
   for (int16_t i = 0; i < p->kernel_height; ++i) {
-    const int16_t row = (int16_t)(top + i * p->dilation_height);
-    const int8_t *const in = input + ((int32_t)row * p->in_width + left) * p->in_channels;
-    if (row < 0 || row >= p->in_height) {
-      to = tsd_dsp_fill((int8_t)p->zero_point, row_groups, p->packed, to);
-    } else if (inside) {
-      to = tsd_dsp_words(in, row_groups, p->packed, to);
-    } else {
-      for (int16_t j = 0; j < p->kernel_width; ++j) {
-        const int16_t column = (int16_t)(left + j * p->dilation_width);
-        const int8_t *const pixel = in + (int32_t)j * p->dilation_width * p->in_channels;
-        to = column < 0 || column >= p->in_width
-                 ? tsd_dsp_fill((int8_t)p->zero_point, groups, p->packed, to)
-                 : tsd_dsp_words(pixel, groups, p->packed, to);
-      }
+    const int32_t row_a = tops[0] + i * p->dilation_height, row_b = tops[1] + i * p->dilation_height;
+    const int8_t *a = tsd_conv_2d_pixel(p, input, row_a, lefts[0]), *b = tsd_conv_2d_pixel(p, input, row_b, lefts[1]);
+    if (p->dilation_width == 1 && a != NULL && b != NULL && lefts[0] + reach < p->in_width &&
+        lefts[1] + reach < p->in_width) {
+      tsd_dsp_words_of_two(a, b, groups * p->kernel_width, to);
+      to += 4 * groups * p->kernel_width;
+      continue;
+    }
+    for (int32_t x = 0; x <= reach * p->dilation_width; x += p->dilation_width, to += 4 * groups) {
+      a = tsd_conv_2d_pixel(p, input, row_a, lefts[0] + x);
+      b = tsd_conv_2d_pixel(p, input, row_b, lefts[1] + x);
+      tsd_dsp_words(a, zero, groups, to);
+      tsd_dsp_words(b, zero, groups, to + 1);
     }
   }
 }
@@ -98,30 +124,27 @@ static inline void tsd_conv_2d_words(const tsd_conv_2d_args *p, const int8_t *in
 static inline void tsd_conv_2d_pairs(const tsd_conv_2d_args *p, const int8_t *input, int8_t *output,
                                      int8_t *scratch) {
   const int32_t groups = (p->dot.depth + 3) / 4;
-  const int32_t positions = (int32_t)p->out_height * p->out_width;
   uint32_t *const words = (uint32_t *)(void *)scratch;
-  const int32_t *const patch = (const int32_t *)(const void *)words;
-  int8_t *const raw = scratch + 16 * groups;
+  const int32_t *const inputs = (const int32_t *)(const void *)words;
+  int8_t *const patch = scratch + 16 * groups;
+  tsd_dsp_block block = {p->stream, inputs, inputs + groups / TSD_UNROLLED * TSD_UNROLLED * 4, inputs + groups * 4, output, output,
+                         p->stream + p->words, 2 * p->dot.requantize.output_offset + 1, NULL, 0};
   int16_t y = 0, x = 0;
-  if (p->in_channels % 4 != 0) memset(raw, 0, (size_t)(4 * groups));
-  for (int32_t position = 0; position < positions; position += 2) {
-    int8_t *const out_b = position + 1 < positions ? output + p->dot.channels : output;
+  if (p->in_channels % 4 != 0) memset(patch, 0, (size_t)(4 * groups));
+  for (int32_t left = (int32_t)p->out_height * p->out_width; left > 0; left -= 2) {
+    int16_t tops[2], lefts[2];
     for (int16_t i = 0; i < 2; ++i) {
-      if (p->in_channels % 4 == 0) {
-        tsd_conv_2d_words(p, input, y, x, words + i);
-      } else {
-        tsd_dsp_words(tsd_patch(p, input, y, x, raw), groups, p->packed, words + i);
-      }
-      if (position + 1 < positions && ++x == p->out_width) x = 0, ++y;
+      tops[i] = (int16_t)(y * p->stride_height - p->pad_top);
+      lefts[i] = (int16_t)(x * p->stride_width - p->pad_left);
+      if (p->in_channels % 4 != 0) tsd_dsp_words(tsd_patch(p, input, y, x, patch), 0, groups, words + i);
+      if (left > 1 && ++x == p->out_width) x = 0, ++y;
     }
-    const tsd_dsp_block block = {p->stream, patch, patch + (groups & ~3L) * 4, patch + groups * 4, output, out_b,
-                                 p->stream + p->words};
-    if (p->packed) {
-      tsd_pairs_packed(&block);
-    } else {
-      tsd_pairs_wide(&block);
-    }
-    output = out_b + p->dot.channels;
+    if (p->in_channels % 4 == 0) tsd_conv_2d_words(p, input, tops, lefts, words);
+    block.out_a = output;
+    if (left > 1) output += p->dot.channels;
+    block.out_b = output;
+    output += p->dot.channels;
+    tsd_pairs(&block);
   }
 }
 #endif

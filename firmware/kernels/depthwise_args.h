@@ -18,7 +18,7 @@ typedef struct {
   tsd_weight *weights;
   tsd_requantize_args requantize;
 #if defined(TSD_DSP)
-  const int32_t *pairs; /* see depthwise_dsp.h; NULL: plain C computes this layer */
+  int16_t pairs; /* see depthwise_dsp.h; 0: plain C computes this layer */
 #endif
 } tsd_depthwise_conv_2d_args;
 

@@ -98,7 +98,7 @@ static void tsd_depthwise_conv_2d(const tsd_depthwise_conv_2d_args *args, const 
                                   int8_t *scratch) {
   TSD_FETCH(tsd_depthwise_conv_2d_args, p, args);
 #if defined(TSD_DSP)
-  if (p->pairs != NULL) {
+  if (p->pairs) {
     tsd_depthwise_dsp(p, input, output, scratch);
     return;
   }

@@ -2,8 +2,8 @@
  *
  * Two input rows stand together as pairs, the upper in the low half of a word. Rows a, b, c, d of a column
  * as ab and cd give two outputs below each other: (w0, w1) ab + w2 c and w0 b + (w1, w2) cd.
- * Stream, per channel: (w0, w1) of the columns 0, 1, 2, (w1, w2) of the same, bias, multiplier, constant,
- * shift; weights and bias doubled.
+ * Weights are unpacked to words once for all rows. Per channel: (w0, w1) of the columns 0, 1, 2, (w1, w2) of
+ * the same, bias, multiplier, constant, shift; weights and bias doubled.
  */
 #ifndef TSD_DEPTHWISE_DSP_H
 #define TSD_DEPTHWISE_DSP_H
@@ -17,14 +17,14 @@
 
 /* Stride 1: two rows of outputs of four channels. Offsets are in bytes. */
 typedef struct {
-  const int32_t *stream;    /*  0 of the next channel */
+  const int32_t *words;     /*  0 of the next channel */
   const uint32_t *columns;  /*  4 of the next channel: per column ab and cd of four channels */
   int8_t *out;              /*  8 */
   int32_t row_step;         /* 12 to the output below; 0 where there is none */
   int32_t channels;         /* 16 to the output beside */
   int32_t twos;             /* 20 pairs of columns */
   int32_t odd;              /* 24 whether a column is left over */
-  const int32_t *end;       /* 28 of the stream */
+  const int32_t *end;       /* 28 of the words */
 } tsd_depthwise_block;
 
 /* The products of a column, words r0 and lr, with the weights u = (w0, w1) and v = (w1, w2). */
@@ -66,6 +66,25 @@ __attribute__((naked, noinline, unused)) static void tsd_depthwise_two_rows(
       "ldr r0, [sp, #20]\n\tldr r10, [r0, #12]\n\tstrb r11, [r2, r10]\n\tstrb r9, [r2]\n"
       "4:\n\t"
       "ldr r9, [r0]\n\tldr r10, [r0, #28]\n\tcmp r9, r10\n\tbne.w 1b\n\tadd sp, sp, #24\n\tpop {r4-r11, pc}\n");
+}
+
+/* The words of `count` channels. */
+static inline void tsd_depthwise_unpack(const tsd_depthwise_conv_2d_args *p, int32_t channel, int32_t count,
+                                        int32_t *to) {
+  const tsd_requantize_args *const q = &p->requantize;
+  for (; count > 0; --count, ++channel, to += TSD_DEPTHWISE_WORDS) {
+    const int8_t *w = p->weights + channel;
+    const int32_t scale = channel * q->step, shift = -q->shifts[scale], step = 3 * p->in_channels;
+    for (int16_t column = 0; column < 3; ++column, w += p->in_channels) {
+      const uint32_t middle = (uint32_t)w[step] * 2;
+      to[column] = (int32_t)((uint16_t)(w[0] * 2) | middle << 16);
+      to[3 + column] = (int32_t)((uint16_t)middle | (uint32_t)w[2 * step] << 17);
+    }
+    to[6] = 2 * q->bias[channel];
+    to[7] = q->multipliers[scale];
+    to[8] = (int32_t)((uint32_t)(2 * q->output_offset + 1) << (shift - 1));
+    to[9] = shift;
+  }
 }
 
 static inline uint32_t tsd_low_halves(uint32_t a, uint32_t b) {
@@ -112,13 +131,14 @@ static inline void tsd_depthwise_fours(const tsd_depthwise_conv_2d_args *p, cons
   const int32_t channels = p->in_channels, row_step = (int32_t)p->out_width * channels;
   for (int32_t channel = 0; channel < channels; channel += 4) {
     uint32_t *now = (uint32_t *)(void *)scratch, *next = now + 8 * p->line;
-    const int32_t *const stream = p->pairs + TSD_DEPTHWISE_WORDS * channel;
+    int32_t words[4 * TSD_DEPTHWISE_WORDS];
     int8_t *out = output + channel;
+    tsd_depthwise_unpack(p, channel, 4, words);
     tsd_depthwise_gather(p, input + channel, -p->pad_top, now, now);
     for (int32_t y = 0; y < p->out_height; y += 2, out += 2 * row_step) {
       tsd_depthwise_gather(p, input + channel, y + 2 - p->pad_top, now + 1, next);
-      tsd_depthwise_block block = {stream, now, out, y + 1 < p->out_height ? row_step : 0, channels,
-                                   p->out_width / 2, p->out_width % 2, stream + 4 * TSD_DEPTHWISE_WORDS};
+      tsd_depthwise_block block = {words, now, out, y + 1 < p->out_height ? row_step : 0, channels,
+                                   p->out_width / 2, p->out_width % 2, words + 4 * TSD_DEPTHWISE_WORDS};
       tsd_depthwise_two_rows(&block);
       uint32_t *const swap = now;
       now = next;
@@ -175,12 +195,14 @@ static inline void tsd_depthwise_dsp(const tsd_depthwise_conv_2d_args *p, const 
   const int32_t row_step = (int32_t)p->out_width * p->in_channels;
   for (int32_t channel = 0; channel < p->in_channels; ++channel) {
     uint32_t *a = lines, *b = lines + p->line;
+    int32_t words[TSD_DEPTHWISE_WORDS];
     int8_t *out = output + channel;
+    tsd_depthwise_unpack(p, channel, 1, words);
     for (int16_t y = 0; y < p->out_height; ++y, out += row_step) {
       const int32_t top = (int32_t)y * p->stride_height - p->pad_top;
       if (y == 0 || p->stride_height > 1) tsd_depthwise_pairs(p, input + channel, top, a);
       tsd_depthwise_pairs(p, input + channel, top + 1, b);
-      tsd_depthwise_pairs_row(p, a, b, p->pairs + TSD_DEPTHWISE_WORDS * channel, out);
+      tsd_depthwise_pairs_row(p, a, b, words, out);
       uint32_t *const swap = a;
       a = b;
       b = swap;

@@ -15,59 +15,105 @@ static inline void tsd_depthwise_mve_line(const tsd_depthwise_conv_2d_args *p, c
                                           uint32_t *to) {
   const uint32_t zero = (uint8_t)p->zero_point * 0x01010101UL;
   const int32_t step = row >= 0 && row < p->in_height ? p->in_channels : 0;
+  const int32_t line = p->line, before = p->pad_left < line ? p->pad_left : line;
+  const int32_t inside = p->in_width < line - before ? p->in_width : line - before;
   const int8_t *from = step ? in + row * p->in_width * step : (const int8_t *)&zero;
-  int32_t x = 0;
-  for (; x < p->pad_left && x < p->line; ++x) *to++ = zero;
-  for (; x < p->pad_left + p->in_width && x < p->line; ++x, from += step) memcpy(to++, from, 4);
-  for (; x < p->line; ++x) *to++ = zero;
+  for (int32_t x = before; x > 0; --x) *to++ = zero;
+  for (int32_t x = inside; x > 0; --x, from += step) memcpy(to++, from, 4);
+  for (int32_t x = line - before - inside; x > 0; --x) *to++ = zero;
 }
 
-#define TSD_DEPTHWISE_TAP(in, w) sum = vaddq_s32(sum, vmulq_s32(vldrbq_s32(in), vldrbq_s32(w)))
+/* What stays the same for all rows of four channels. Steps are in bytes. */
+typedef struct {
+  const int8_t *weights;
+  int32_t channels, kernel_height, kernel_width;
+  int32_t tap, step; /* to the next tap, to the next position */
+  int32x4_t bias;
+  tsd_mve_scales scales;
+} tsd_depthwise_mve_fours;
 
-static inline int32x4_t tsd_depthwise_mve_sum(const tsd_depthwise_conv_2d_args *p, int8_t *const *lines,
-                                              int32_t at, int32_t channel, int32x4_t sum) {
-  const int32_t channels = p->in_channels, step = 4 * p->dilation_width;
-  const int8_t *w = p->weights + channel;
-  if (p->kernel_height == 3 && p->kernel_width == 3) {
-    for (int16_t i = 0; i < 3; ++i, w += 3 * channels) {
-      const int8_t *const in = lines[i] + at;
-      TSD_DEPTHWISE_TAP(in, w);
-      TSD_DEPTHWISE_TAP(in + step, w + channels);
-      TSD_DEPTHWISE_TAP(in + 2 * step, w + 2 * channels);
-    }
-    return sum;
-  }
-  for (int16_t i = 0; i < p->kernel_height; ++i) {
+/* A tap's products: inputs at `in`, which moves by `tap` (bytes), weights in q0. */
+#define TSD_DEPTHWISE_PRODUCT(sum, in, tap) \
+  "vldrb.s32 q1, [" in "]" tap "\n\tvmul.i32 q1, q1, q0\n\tvadd.i32 " sum ", " sum ", q1\n\t"
+
+/* One position. */
+static inline void tsd_depthwise_mve_one(const tsd_depthwise_mve_fours *p, int8_t *const *lines, int32_t at,
+                                         int8_t *out) {
+  const int8_t *w = p->weights;
+  int32x4_t sum = p->bias;
+  for (int32_t i = 0; i < p->kernel_height; ++i) {
     const int8_t *in = lines[i] + at;
-    for (int16_t j = 0; j < p->kernel_width; ++j, in += step, w += channels) TSD_DEPTHWISE_TAP(in, w);
+    __asm__ volatile(
+        "dls lr, %[taps]\n1:\n\tvldrb.s32 q0, [%[w]]\n\tadd %[w], %[w], %[channels]\n\t"
+        TSD_DEPTHWISE_PRODUCT("%q[sum]", "%[in]", "") "add %[in], %[in], %[tap]\n\tle lr, 1b"
+        : [sum] "+w"(sum), [w] "+l"(w), [in] "+l"(in)
+        : [taps] "r"(p->kernel_width), [channels] "r"(p->channels), [tap] "r"(p->tap)
+        : "q0", "q1", "lr", "memory");
   }
-  return sum;
+  tsd_mve_put(&p->scales, sum, out);
+}
+
+/* Four positions, not dilated. */
+static inline void tsd_depthwise_mve_four(const tsd_depthwise_mve_fours *p, int8_t *const *lines, int32_t at,
+                                          int8_t *out) {
+  const int32_t channels = p->channels;
+  const int8_t *w = p->weights;
+  int32x4_t a = p->bias, b = a, c = a, d = a;
+  for (int32_t i = 0; i < p->kernel_height; ++i) {
+    const int8_t *x = lines[i] + at, *y = x + p->step, *z = y + p->step, *u = z + p->step;
+    __asm__ volatile(
+        "dls lr, %[taps]\n1:\n\tvldrb.s32 q0, [%[w]]\n\tadd %[w], %[w], %[channels]\n\t"
+        TSD_DEPTHWISE_PRODUCT("%q[a]", "%[x]", ", #4") TSD_DEPTHWISE_PRODUCT("%q[b]", "%[y]", ", #4")
+        TSD_DEPTHWISE_PRODUCT("%q[c]", "%[z]", ", #4") TSD_DEPTHWISE_PRODUCT("%q[d]", "%[u]", ", #4") "le lr, 1b"
+        : [a] "+w"(a), [b] "+w"(b), [c] "+w"(c), [d] "+w"(d), [w] "+l"(w), [x] "+l"(x), [y] "+l"(y), [z] "+l"(z),
+          [u] "+l"(u)
+        : [taps] "r"(p->kernel_width), [channels] "r"(channels)
+        : "q0", "q1", "lr", "memory");
+  }
+  tsd_mve_put(&p->scales, a, out);
+  tsd_mve_put(&p->scales, b, out + channels);
+  tsd_mve_put(&p->scales, c, out + 2 * channels);
+  tsd_mve_put(&p->scales, d, out + 3 * channels);
+}
+
+/* All rows of four channels. Between rows the lines move up by the stride; dilated rows are gathered anew. */
+static inline void tsd_depthwise_mve_rows(const tsd_depthwise_conv_2d_args *p, const tsd_depthwise_mve_fours *fours,
+                                          const int8_t *input, int8_t *out, int8_t *scratch) {
+  const int32_t height = p->kernel_height, dilation = p->dilation_height, stride = p->stride_height;
+  const int32_t kept = dilation == 1 && stride < height ? height - stride : 0;
+  const int32_t step = fours->step, channels = fours->channels;
+  int8_t *lines[TSD_DEPTHWISE_ROWS];
+  for (int32_t i = 0; i < height; ++i) lines[i] = scratch + 4 * i * p->line;
+  int32_t gathered = 0;
+  for (int32_t y = 0; y < p->out_height; ++y) {
+    for (int32_t i = gathered; i < height; ++i) {
+      const int32_t row = y * stride + i * dilation - p->pad_top;
+      tsd_depthwise_mve_line(p, input, row, (uint32_t *)(void *)lines[i]);
+    }
+    int32_t left = p->out_width, at = 0;
+    for (; left >= 4 && p->dilation_width == 1; left -= 4, at += 4 * step, out += 4 * channels) tsd_depthwise_mve_four(fours, lines, at, out);
+    for (; left > 0; --left, at += step, out += channels) tsd_depthwise_mve_one(fours, lines, at, out);
+    gathered = kept;
+    for (int32_t moved = kept; moved > 0 && moved < height; ++moved) {
+      int8_t *const first = lines[0];
+      for (int32_t i = 1; i < height; ++i) lines[i - 1] = lines[i];
+      lines[height - 1] = first;
+    }
+  }
 }
 
 static inline void tsd_depthwise_mve(const tsd_depthwise_conv_2d_args *p, const int8_t *input, int8_t *output,
                                      int8_t *scratch) {
-  const int16_t height = p->kernel_height;
-  for (int16_t channel = 0; channel < p->in_channels; channel = (int16_t)(channel + 4)) {
-    const tsd_mve_scales scales = tsd_mve_scales_of(&p->requantize, channel);
-    const int32x4_t bias = vldrwq_s32(p->requantize.bias + channel);
-    int8_t *out = output + channel;
-    int32_t next = 0; /* the first kernel position, counted in kernel rows, whose line is not gathered */
-    for (int16_t y = 0; y < p->out_height; ++y) {
-      int8_t *lines[TSD_DEPTHWISE_ROWS];
-      for (int16_t i = 0; i < height; ++i) {
-        const int32_t row = (int32_t)y * p->stride_height + (int32_t)i * p->dilation_height;
-        const int32_t place = p->dilation_height == 1 ? row % height : i;
-        lines[i] = scratch + place * 4 * p->line;
-        if (row >= next || p->dilation_height > 1) {
-          tsd_depthwise_mve_line(p, input + channel, row - p->pad_top, (uint32_t *)(void *)lines[i]);
-        }
-      }
-      next = (int32_t)y * p->stride_height + height;
-      for (int32_t x = 0; x < p->out_width; ++x, out += p->in_channels) {
-        const int32x4_t sum = tsd_depthwise_mve_sum(p, lines, 4 * x * p->stride_width, channel, bias);
-        tsd_mve_put(&p->requantize, &scales, sum, out);
-      }
-    }
+  for (int32_t channel = 0; channel < p->in_channels; channel += 4) {
+    const tsd_depthwise_mve_fours fours = {p->weights + channel,
+                                           p->in_channels,
+                                           p->kernel_height,
+                                           p->kernel_width,
+                                           4 * p->dilation_width,
+                                           4 * p->stride_width,
+                                           vldrwq_s32(p->requantize.bias + channel),
+                                           tsd_mve_scales_of(&p->requantize, channel)};
+    tsd_depthwise_mve_rows(p, &fours, input + channel, output + channel, scratch);
   }
 }
 

@@ -11,23 +11,20 @@ typedef struct {
   tsd_dot_args dot;
 #if defined(TSD_DSP)
   const int32_t *stream; /* NULL: plain C computes this layer */
-  int32_t words;         /* of the stream */
-  int16_t packed;
+  const int32_t *scales;
+  int32_t words, scales_step; /* of the stream; of the scales, in bytes */
 #endif
 } tsd_fully_connected_args;
 
 #if defined(TSD_DSP)
-/* All channels, four at a time; the input's length is a multiple of 4. */
-static inline void tsd_fully_connected_fours(const tsd_fully_connected_args *p, const int8_t *input,
-                                             int8_t *output) {
+/* All channels, eight at a time; the input's length is a multiple of 4. */
+static inline void tsd_fully_connected_eights(const tsd_fully_connected_args *p, const int8_t *input,
+                                              int8_t *output) {
   const int32_t *const x = (const int32_t *)(const void *)input;
   const int32_t groups = p->dot.depth / 4;
-  const tsd_dsp_block block = {p->stream, x, x + (groups & ~3L), x + groups, output, output, p->stream + p->words};
-  if (p->packed) {
-    tsd_fours_packed(&block);
-  } else {
-    tsd_fours_wide(&block);
-  }
+  const tsd_dsp_block block = {p->stream, x, x + groups / TSD_UNROLLED * TSD_UNROLLED, x + groups, output, output, p->stream + p->words,
+                               2 * p->dot.requantize.output_offset + 1, p->scales, p->scales_step};
+  tsd_eights(&block);
 }
 #endif
 
@@ -36,7 +33,7 @@ static void tsd_fully_connected(const tsd_fully_connected_args *args, const int8
   for (int16_t row = 0; row < p->rows; ++row) {
 #if defined(TSD_DSP)
     if (p->stream != NULL) {
-      tsd_fully_connected_fours(p, input, output);
+      tsd_fully_connected_eights(p, input, output);
     } else {
       tsd_dot(&p->dot, input, output);
     }

@@ -23,7 +23,9 @@ KINDS = {
     "DEPTHWISE_CONV_2D": operator_strategies.depthwise_conv_2d(),
     "DEPTHWISE_CONV_2D 3x3": operator_strategies.depthwise_3x3(),
     "CONV_2D": operator_strategies.conv_2d(),
+    "CONV_2D in pairs": operator_strategies.conv_2d_pairs(),
     "FULLY_CONNECTED": operator_strategies.fully_connected(),
+    "FULLY_CONNECTED in eights": operator_strategies.fully_connected_eights(),
     "two inputs": operator_strategies.two_inputs(),
 }
 _MAIN = """

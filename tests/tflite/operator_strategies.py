@@ -450,6 +450,33 @@ def to_and_from_float(draw):
     return model("DEQUANTIZE", [_int8(draw, shape)], [Spec(shape, "float32", None)])
 
 
+@st.composite
+def fully_connected_eights(draw):
+    """Shapes that the DSP form takes, long enough for its unrolled loop."""
+    depth, channels = 4 * draw(st.integers(1, 24)), 8 * draw(st.integers(1, 3))
+    source = _int8(draw, (1, depth))
+    per_channel = draw(st.booleans())
+    weights = weights_of(draw, (channels, depth), 0 if per_channel else None, channels)
+    output = Spec((1, channels), "int8", output_scale(draw, source, weights, depth), draw(zero_points))
+    inputs = [source, weights, _bias(draw, source, weights, channels)]
+    return model("FULLY_CONNECTED", inputs, [output], options_of("FullyConnected"))
+
+
+@st.composite
+def conv_2d_pairs(draw):
+    """The same of convolutions."""
+    height, width, channels, outputs = draw(sizes), draw(sizes), 4 * draw(st.integers(1, 9)), 2 * draw(sizes)
+    padding, rows, columns = window(draw, height, width)
+    source = _int8(draw, (1, height, width, channels))
+    weights = weights_of(draw, (outputs, rows[0], columns[0], channels), 0, outputs)
+    taps = rows[0] * columns[0] * channels
+    result = (1, rows[3], columns[3], outputs)
+    output = Spec(result, "int8", output_scale(draw, source, weights, taps), draw(zero_points))
+    options = options_of("Conv2D", padding=padding, strideH=rows[1], strideW=columns[1],
+                         dilationHFactor=rows[2], dilationWFactor=columns[2])  # fmt: skip
+    return model("CONV_2D", [source, weights, _bias(draw, source, weights, outputs)], [output], options)
+
+
 ALL = {
     "TRANSPOSE_CONV": transpose_conv(),
     "BATCH_MATMUL": batch_matmul(),

@@ -15,6 +15,7 @@ from tflite.graph import Graph, Tensor
 _KERNELS = micro.FIRMWARE / "kernels"
 _TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "float32": "float"}
 _ARGUMENT_BYTES = 80  # of a step in flash on AVR, at most
+_WIDE_WEIGHTS = "\n#define TSD_WIDE_WEIGHTS 1 /* twice the flash for weights, fewer instructions */"
 _READERS = {"int8": "tsd_flash8", "int16": "tsd_flash16", "float32": "tsd_flash_float"}
 
 
@@ -79,7 +80,8 @@ def generate(
         "STEPS": ("  tsd_trace_function trace = tsd_trace;\n" if trace else "") + "\n".join(steps),
         "SELFTEST": "",
         "SELFTEST_DECLARATION": "",
-        "FAR": constants.far(_ARGUMENT_BYTES * len(program.steps) + sum(x.nbytes for x in goldens or ())),
+        "MACROS": (_WIDE_WEIGHTS if optimize == "speed" else "")
+        + constants.far(_ARGUMENT_BYTES * len(program.steps) + sum(x.nbytes for x in goldens or ())),
     }
     if goldens is not None:
         values |= _goldens(goldens, graph)

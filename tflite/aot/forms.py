@@ -24,41 +24,35 @@ def _chunks_of_sixteen(weights: np.ndarray) -> Constant:
     return Constant(np.concatenate([chunks.ravel(), weights[whole:].ravel()]), weights.size)
 
 
-def dot(weights: np.ndarray, requantize: dict, zero_point: int, per_group: int, optimize: str) -> dict:
+def dot(weights: np.ndarray, requantize: dict, zero_point: int, optimize: str, dense: bool = False) -> dict:
     """The arguments of a layer that multiplies vectors with weights.
 
     Args:
         weights: int8 `(channels, depth)`.
         requantize: The arguments `tsd_requantize_args`, with the bias as in the graph.
         zero_point: The input's zero point; folded into the bias.
-        per_group: Channels computed together by the DSP form: 2 (convolutions, two positions at
-            once) or 4 (dense layers).
         optimize: `"size"` keeps the weights of the DSP form at 8 bits, `"speed"` makes them 16.
+        dense: Whether the DSP form computes eight channels together, their scales apart, as dense layers do,
+            or two channels of two positions, as convolutions do.
 
     Returns:
-        `dot`, and for the DSP form `stream`, `words` and `packed`.
+        `dot`, and for the DSP form, where it fits, `stream` and `words`; of dense layers `scales` and
+        `scales_step` as well.
     """
     wide = weights.astype("int64")
     bias = requantize["bias"].values.astype("int64") - zero_point * wide.sum(1)
-    bias = (bias + 2**31) % 2**32 - 2**31  # accumulators wrap
-    found = requantize | {"bias": Constant(bias.astype("int32"), 4 * len(bias))}
-    stream, packed = _stream(wide, bias, requantize, per_group, optimize)
+    bias = _wrapped(bias)  # accumulators wrap
+    found = requantize | {"bias": Constant(bias, 4 * len(bias))}
+    stream = _stream(wide, bias.astype("int64"), requantize, optimize, dense)
     blocks, chunks = blocks_of_four(weights), _chunks_of_sixteen(weights)
+    dot = {"weights": Forms(blocks, mve=chunks), "depth": weights.shape[1], "channels": weights.shape[0]}
     if stream is None:
-        plain, used = Forms(blocks, mve=chunks), found
-    else:
-        plain, used = Forms(blocks, mve=chunks, dsp=None), _without_dsp(found)
-    return {
-        "dot": {
-            "weights": plain,
-            "depth": weights.shape[1],
-            "channels": weights.shape[0],
-            "requantize": used,
-        },
-        "stream": Forms.only_dsp(stream),
-        "words": Forms.only_dsp(0 if stream is None else len(stream.values)),
-        "packed": Forms.only_dsp(int(packed)),
-    }
+        return {"dot": dot | {"requantize": found}}
+    dot |= {"weights": Forms(blocks, mve=chunks, dsp=None), "requantize": _without_dsp(found)}
+    of_dsp = {"stream": stream, "words": len(stream.values)}
+    if dense:
+        of_dsp |= {"scales": _scales(requantize), "scales_step": 40 * requantize["step"]}
+    return {"dot": dot} | {name: Forms.only_dsp(value) for name, value in of_dsp.items()}
 
 
 def conv_scratch(depth: int, channels: int) -> int:
@@ -68,22 +62,21 @@ def conv_scratch(depth: int, channels: int) -> int:
 
 
 def depthwise(weights: np.ndarray, requantize: dict, window: dict, multiplier: int) -> dict:
-    """The arguments of a depthwise layer: weights int8 `(taps, channels)`, and pairs for the DSP form."""
+    """The arguments of a depthwise layer: weights int8 `(taps, channels)`, and whether the DSP form fits."""
     wide = weights.astype("int64")
     bias = requantize["bias"].values.astype("int64") - window["zero_point"] * wide.sum(0)
-    bias = (bias + 2**31) % 2**32 - 2**31
-    found = requantize | {"bias": Constant(bias.astype("int32"), 4 * len(bias))}
-    sums = np.abs(wide).sum(0) * 255 + np.abs(bias)
-    plain = {"weights": Constant(weights.ravel(), weights.size), "requantize": found}
+    bias = _wrapped(bias)
+    found = requantize | {"bias": Constant(bias, 4 * len(bias))}
+    sums = np.abs(wide).sum(0) * 255 + np.abs(bias.astype("int64"))
     kernel = window["kernel_height"], window["kernel_width"]
     dilated = max(window["dilation_height"], window["dilation_width"]) > 1
-    if kernel != (3, 3) or dilated or multiplier > 1 or not _simple(requantize, sums, weights.shape[1]):
-        return plain
-    a = 2 * wide.reshape(3, 3, -1)
-    words = [(a[i, j] & 0xFFFF) | ((a[i + 1, j] & 0xFFFF) << 16) for i in (0, 1) for j in range(3)]
-    stream = np.stack([*words, 2 * bias, *_constants(requantize, weights.shape[1])], 1).ravel()
-    pairs = Constant(((stream + 2**31) % 2**32 - 2**31).astype("int32"), weights.size + 4 * len(bias))
-    return _without_dsp(plain) | {"pairs": Forms.only_dsp(pairs)}
+    pairs = kernel == (3, 3) and not dilated and multiplier == 1
+    pairs = pairs and _simple(requantize, sums, weights.shape[1])
+    return {
+        "weights": Constant(weights.ravel(), weights.size),
+        "requantize": found,
+        "pairs": Forms.only_dsp(int(pairs)),
+    }
 
 
 def _without_dsp(arguments: dict) -> dict:
@@ -102,11 +95,24 @@ def _shifts(requantize: dict, channels: int) -> np.ndarray:
     return -np.broadcast_to(requantize["shifts"].values.astype("int64"), channels)
 
 
-def _constants(requantize: dict, channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Multiplier, constant and shift of each channel, as SMMLAR takes them."""
-    multipliers = np.broadcast_to(requantize["multipliers"].values.astype("int64"), channels)
-    shifts = _shifts(requantize, channels)
-    return multipliers, (1 << (shifts - 1)) + (requantize["output_offset"] << shifts), shifts
+def _multipliers(requantize: dict, channels: int) -> np.ndarray:
+    return np.broadcast_to(requantize["multipliers"].values, channels)
+
+
+def _scales(requantize: dict) -> Constant:
+    """Multipliers of eight channels, then their shifts in bytes; of all channels, or once what all share."""
+    channels = len(requantize["bias"].values) if requantize["step"] else 8
+    shifts = _bytes_as_words(_shifts(requantize, channels).reshape(-1, 8) - 1)
+    return Constant(np.concatenate([_multipliers(requantize, channels).reshape(-1, 8), shifts], 1).ravel())
+
+
+def _bytes_as_words(values: np.ndarray) -> np.ndarray:
+    """Bytes along the last axis, four of them a word, the first in the lowest bits."""
+    return np.ascontiguousarray(values.astype("uint8")).view("<u4").astype("int32")
+
+
+def _wrapped(values: np.ndarray) -> np.ndarray:
+    return ((values + 2**31) % 2**32 - 2**31).astype("int32")
 
 
 def _simple(requantize: dict, sums: np.ndarray, channels: int) -> bool:
@@ -119,36 +125,34 @@ def _simple(requantize: dict, sums: np.ndarray, channels: int) -> bool:
     )
 
 
-def _stream(weights, bias, requantize, per_group: int, optimize: str):
-    """The DSP form's stream, and whether its weights are packed; None where it does not fit."""
+def _stream(weights, bias, requantize, optimize: str, dense: bool) -> Constant | None:
+    """The DSP form's stream; None where it does not fit."""
     channels, depth = weights.shape
     sums = np.abs(weights).sum(1) * 255 + np.abs(bias)
-    whole = channels % per_group == 0 and (per_group == 2 or depth % 4 == 0)
-    if not whole or not _simple(requantize, sums, channels):
-        return None, False
-    packed = optimize == "size" and (sums < 2**23).all() and weights.min() >= -127
-    if not packed and optimize == "size":
-        return None, False
+    group = 8 if dense else 2
+    if channels % group or (dense and depth % 4) or not _simple(requantize, sums, channels):
+        return None
     padded = np.zeros((channels, -(-depth // 4) * 4), "int64")
     padded[:, :depth] = weights
-    if packed:
-        bias = 256 * (bias - 128 * padded[:, 0::2].sum(1))
-        words = _halfwords(padded[:, 1::2] - 256 * padded[:, 0::2])  # (channels, depth / 4)
-        body = words.reshape(channels // per_group, per_group, -1).transpose(0, 2, 1)
+    if optimize == "size":
+        if (sums >= 2**23).any() or weights.min() < -127:
+            return None
+        halves = padded[:, 1::2] - 256 * padded[:, 0::2]
+        bias = 256 * (bias - 128 * padded[:, 0::2].sum(1)) + halves.sum(1)
+        words = _halfwords(halves)[:, :, None]  # (channels, fours of inputs, words)
     else:
         bias = 2 * bias
-        groups = 2 * padded.reshape(channels, -1, 4)
-        words = _halfwords(groups[:, :, [0, 2, 1, 3]].reshape(channels, -1))  # even, odd of each group
-        words = words.reshape(channels // per_group, per_group, -1)
-        if per_group == 2:
-            body = words.transpose(0, 2, 1)
-        else:  # the two words of a channel together
-            body = words.reshape(channels // 4, 4, -1, 2).transpose(0, 2, 1, 3)
-    tail = np.stack(_constants(requantize, channels), 1).reshape(channels // per_group, -1)
-    parts = [bias.reshape(-1, per_group), body.reshape(channels // per_group, -1), tail]
-    stream = np.concatenate(parts, 1).ravel()
-    weight_bytes = weights.size * (1 if packed else 2) + 4 * channels
-    return Constant(((stream + 2**31) % 2**32 - 2**31).astype("int32"), weight_bytes), packed
+        fours = 2 * padded.reshape(channels, -1, 4)
+        words = _halfwords(fours[:, :, [0, 2, 1, 3]])  # even, odd
+    words = words.reshape(channels // group, group, *words.shape[1:])
+    # A convolution takes the even words of both channels, then the odd; a dense layer channel by channel.
+    body = words.transpose(0, 2, 1, 3) if dense else words.transpose(0, 2, 3, 1)
+    parts = [bias.reshape(-1, group), body.reshape(channels // group, -1)]
+    if not dense:
+        shifts = (_shifts(requantize, channels).reshape(-1, 2) - 1) @ [1, 256]
+        parts += [_multipliers(requantize, channels).reshape(-1, 2), shifts[:, None]]
+    weight_bytes = weights.size * (1 if optimize == "size" else 2) + 4 * channels
+    return Constant(_wrapped(np.concatenate(parts, 1).ravel()), weight_bytes)
 
 
 def _halfwords(values: np.ndarray) -> np.ndarray:

@@ -129,7 +129,7 @@ def _conv_2d(builder):
     in_place = (0,) if alone and channels <= depth else ()
     direct = weights.shape[1:3] == (1, 1) and not in_place
     requantize = _requantize(builder, source, weights, bias, output, channels)
-    layout = forms.dot(values, requantize, box["zero_point"], 2, builder.optimize)
+    layout = forms.dot(values, requantize, box["zero_point"], builder.optimize)
     arguments = box | {"direct": int(direct)} | layout
     scratch = forms.conv_scratch(depth, source.shape[3])
     sources, target = (builder.source(source),), builder.target(output)
@@ -196,7 +196,7 @@ def _fully_connected(builder):
         builder.fail("its weights have a zero point other than 0")
     values = builder.constant(1).reshape(channels, depth)
     requantize = _requantize(builder, source, weights, bias, output, channels)
-    layout = forms.dot(values, requantize, quantization(source)[1], 4, builder.optimize)
+    layout = forms.dot(values, requantize, quantization(source)[1], builder.optimize, dense=True)
     arguments = {"rows": source.size // depth} | layout
     builder.step("fully_connected", arguments, (builder.source(source),), builder.target(output))
 

@@ -4,7 +4,7 @@
  * Outputs equal TensorFlow Lite Micro's reference kernels bit by bit.
  */
 #include "@STEM@.h"
-@FAR@
+@MACROS@
 @KERNELS@
 
 /* The model's constants. */
