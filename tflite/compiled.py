@@ -49,6 +49,14 @@ class CompiledModel:
         self._arena = np.zeros(self._source.arena_bytes // 4 + 1, "int32")
         self._run = self._library.tsd_model_run
         self._run.argtypes, self._run.restype = [ctypes.c_void_p] * 3, None
+        self.reset()
+
+    def reset(self):
+        """Brings the model's state, if it has any, to what it is before the first inference."""
+        if self._source.program.states:
+            reset = self._library.tsd_model_reset
+            reset.argtypes, reset.restype = [ctypes.c_void_p], None
+            reset(self._arena.ctypes.data)
 
     def infer(self, row: np.ndarray) -> np.ndarray:
         """One inference: an input with the batch of 1 in the input's dtype, the output likewise."""

@@ -57,15 +57,18 @@ class Engine:
     Attributes:
         name: `"litert"`, `"tflm"` or `"c"`.
         input, output: What goes in and comes out.
+        is_stateful: Whether an inference depends on those before it.
     """
 
     name: str
     input: TensorInfo
     output: TensorInfo
+    is_stateful: bool
     _infer: Callable[[np.ndarray], np.ndarray]
+    _reset: Callable[[], None]
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        """Runs samples one by one.
+        """Runs samples one by one, in order. A model with a state begins anew with each call.
 
         Args:
             x: `(n, ...)`. Of the input's dtype they are fed as they are, otherwise they are real
@@ -84,6 +87,8 @@ class Engine:
             )
         if str(x.dtype) != self.input.dtype:
             x = self.input.quantize(x)
+        if self.is_stateful:
+            self._reset()
         outputs = np.empty((len(x), *self.output.shape[1:]), self.output.dtype)
         for index, row in enumerate(x):
             outputs[index] = self._infer(row[None])[0]
@@ -112,8 +117,8 @@ def open_engine(model: str | os.PathLike | bytes, name: str) -> Engine:
     graph = graph_module.read(model)
     _one_of_each(graph)
     with quiet.native_logs():
-        infer = _compiled(graph) if name == "c" else {"litert": _litert, "tflm": _tflm}[name](data)
-    return Engine(name, tensor_info(graph.input), tensor_info(graph.output), infer)
+        calls = _compiled(graph) if name == "c" else {"litert": _litert, "tflm": _tflm}[name](data)
+    return Engine(name, tensor_info(graph.input), tensor_info(graph.output), graph.is_stateful, *calls)
 
 
 def refusal(model: bytes, name: str) -> str | None:
@@ -176,7 +181,11 @@ def _litert_class():
     return Interpreter
 
 
-def _litert(data: bytes) -> Callable[[np.ndarray], np.ndarray]:
+# An engine's inference, and what brings its state to that before the first.
+_Calls = tuple[Callable[[np.ndarray], np.ndarray], Callable[[], None]]
+
+
+def _litert(data: bytes) -> _Calls:
     try:
         interpreter = _litert_class()(model_content=data, num_threads=1)
         interpreter.allocate_tensors()
@@ -190,13 +199,14 @@ def _litert(data: bytes) -> Callable[[np.ndarray], np.ndarray]:
         interpreter.invoke()
         return interpreter.get_tensor(output_index)
 
-    return infer
+    return infer, interpreter.reset_all_variables
 
 
-def _compiled(graph: Graph) -> Callable[[np.ndarray], np.ndarray]:
+def _compiled(graph: Graph) -> _Calls:
     if compiled.compiler() is None:
         raise EngineUnavailable("No C compiler is installed: install cc (gcc or clang), or set CC.")
-    return compiled.CompiledModel(graph).infer
+    model = compiled.CompiledModel(graph)
+    return model.infer, model.reset
 
 
 def tflm_runtime():
@@ -215,7 +225,7 @@ def tflm_runtime():
     return runtime
 
 
-def _tflm(data: bytes) -> Callable[[np.ndarray], np.ndarray]:
+def _tflm(data: bytes) -> _Calls:
     runtime = tflm_runtime()
     try:
         # Generous: what the board needs is measured elsewhere.
@@ -228,4 +238,4 @@ def _tflm(data: bytes) -> Callable[[np.ndarray], np.ndarray]:
         interpreter.invoke()
         return interpreter.get_output(0)
 
-    return infer
+    return infer, interpreter.reset

@@ -47,7 +47,7 @@ class Quantization:
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """A tensor of the graph; `data` holds the bytes of a constant."""
+    """A tensor of the graph; `data` holds the bytes of a constant, a variable lasts between inferences."""
 
     index: int
     name: str
@@ -55,6 +55,7 @@ class Tensor:
     dtype: str
     quantization: Quantization | None
     data: bytes | None
+    is_variable: bool = False
 
     @property
     def size(self) -> int:
@@ -101,6 +102,11 @@ class Graph:
     def output(self) -> Tensor:
         """The only output."""
         return self.tensors[self.outputs[0]]
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether an inference depends on those before it."""
+        return any(tensor.is_variable for tensor in self.tensors)
 
     def activations(self) -> list[Tensor]:
         """The tensors that are computed or fed, not constant, in order of their index."""
@@ -222,7 +228,8 @@ def _tensor(model, main, index, dtypes, data) -> Tensor:
     else:
         quantization = None
     name = (tensor.Name() or b"").decode()
-    return Tensor(index, name, _indices(tensor.ShapeAsNumpy()), dtypes[tensor.Type()], quantization, constant)
+    shape, dtype = _indices(tensor.ShapeAsNumpy()), dtypes[tensor.Type()]
+    return Tensor(index, name, shape, dtype, quantization, constant, bool(tensor.IsVariable()))
 
 
 def _operator(fb, model, main, index, names) -> Operator:

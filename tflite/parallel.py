@@ -1,7 +1,8 @@
 """Many samples through an interpreter, on all cores.
 
 LiteRT computes without Python's lock, so threads with an interpreter each fill the cores; TFLM holds the
-lock, so it runs in processes. Outputs are those of one interpreter: samples do not meet each other.
+lock, so it runs in processes. Outputs are those of one interpreter: samples do not meet each other. Where
+they do, in a model with a state, one interpreter takes them all in order.
 """
 
 import concurrent.futures
@@ -50,6 +51,10 @@ def run(
     progress = progress or (lambda done: None)
     jobs = jobs or available_cores()
     first = engines.open_engine(data, engine)
+    if first.is_stateful:
+        outputs = first.run(x)
+        progress(len(outputs))
+        return outputs
     head, each = _tried(first, x)
     progress(len(head))
     rest = x[len(head) :]

@@ -451,6 +451,31 @@ def to_and_from_float(draw):
 
 
 @st.composite
+def svdf(draw):
+    """A filter bank with a state: int16, as converters make it, or int8."""
+    inputs, units, rank, memory = (draw(st.integers(1, n)) for n in (12, 6, 3, 9))
+    filters, narrow = units * rank, draw(st.booleans())
+    random = np.random.default_rng(draw(seeds))
+    source, features = _int8(draw, (1, inputs)), weights_of(draw, (filters, inputs))
+    kind, limit = ("int8", 127) if narrow else ("int16", 32767)
+    spread = 40 * 60 * np.sqrt(inputs) * source.scale * features.scale
+    state_scale = float(np.float32(spread / (limit * draw(st.floats(0.3, 2.0)))))
+    zero_point = draw(st.integers(-5, 5)) if narrow else 0
+    state = Spec((1, filters * memory), kind, state_scale, zero_point, variable=True)
+    time_scale = float(np.float32(draw(scales) / limit))
+    times = random.integers(-limit, limit + 1, (filters, memory)).astype(kind)
+    if not narrow:
+        times = (times // 16).astype(kind)  # longer sums do not fit the reference's 32 bits
+    times = Spec(times.shape, kind, time_scale, 0, data=times)
+    values = random.integers(-(2**14), 2**14, units).astype("int32")  # TFLM falls over without a bias
+    bias = Spec((units,), "int32", np.float32(state_scale) * np.float32(time_scale), data=values)
+    reach = state_scale * time_scale * float(np.abs(times.data).mean()) * 0.3 * limit * np.sqrt(rank * memory)
+    output = Spec((1, units), "int8", float(np.float32(reach / draw(st.floats(40, 300)))), draw(zero_points))
+    options = options_of("SVDF", rank=rank, fusedActivationFunction=draw(st.sampled_from([0, 1])))
+    return model("SVDF", [source, features, times, bias, state], [output], options)
+
+
+@st.composite
 def fully_connected_eights(draw):
     """Shapes that the DSP form takes, long enough for its unrolled loop."""
     depth, channels = 4 * draw(st.integers(1, 24)), 8 * draw(st.integers(1, 3))
@@ -478,6 +503,7 @@ def conv_2d_pairs(draw):
 
 
 ALL = {
+    "SVDF": svdf(),
     "TRANSPOSE_CONV": transpose_conv(),
     "BATCH_MATMUL": batch_matmul(),
     "reductions": reduction(),

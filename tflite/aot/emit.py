@@ -78,11 +78,19 @@ def generate(
         "CONSTANTS": constants.text(),
         "ARGUMENTS": "\n".join(arguments),
         "STEPS": ("  tsd_trace_function trace = tsd_trace;\n" if trace else "") + "\n".join(steps),
+        "RESET": "",
+        "RESET_DECLARATION": "",
+        "RESET_CALL": "",
+        "RESET_EXAMPLE": "",
         "SELFTEST": "",
         "SELFTEST_DECLARATION": "",
         "MACROS": (_WIDE_WEIGHTS if optimize == "speed" else "")
         + constants.far(_ARGUMENT_BYTES * len(program.steps) + sum(x.nbytes for x in goldens or ())),
     }
+    if program.states:
+        values |= _reset(program, plan, values["PREFIX"])
+        values["RESET"] = _fill("reset.c", values)
+        values["RESET_DECLARATION"] = _fill("reset.h", values)
     if goldens is not None:
         values |= _goldens(goldens, graph)
         values["SELFTEST"] = _fill("selftest.c", values)
@@ -315,6 +323,22 @@ def _tensor_values(side: str, tensor: Tensor) -> dict[str, str]:
         f"{side}_SCALE": micro.float_literal(scale),
         f"{side}_ZERO_POINT": f"({zero_point})" if zero_point < 0 else str(zero_point),
         f"READ_{side}": _READERS.get(tensor.dtype, "tsd_flash32"),
+    }
+
+
+def _reset(program: Program, plan: Plan, prefix: str) -> dict[str, str]:
+    """What the texts of a model with a state need."""
+    states = [
+        f"  memset((int8_t *)arena + {plan.offsets[buffer]}, {value}, {program.buffers[buffer].nbytes});"
+        for buffer, value in program.states.items()
+    ]
+    last = max(plan.offsets[buffer] + program.buffers[buffer].nbytes for buffer in program.states)
+    call = f"{prefix}_reset(arena);"
+    return {
+        "STATES": "\n".join(states),
+        "STATE_BYTES": str(last),
+        "RESET_CALL": f"  {call}\n",
+        "RESET_EXAMPLE": f"{call} /* once: an inference depends on those before it */\n",
     }
 
 

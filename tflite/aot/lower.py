@@ -6,6 +6,7 @@ import numpy as np
 
 from tflite.aot import lower_elementwise, lower_matrix, lower_moves, lower_reduce, lower_wide
 from tflite.aot.program import Buffer, Constant, Program, Step
+from tflite.aot.tables import quantization
 from tflite.errors import UserError
 from tflite.graph import Graph, Operator, Tensor
 from tflite.operators import layer_of
@@ -38,6 +39,7 @@ class Builder:
         self._buffers: list[Buffer] = []
         self._places: dict[int, int] = {}  # tensor -> buffer
         self._constants: dict[int, Constant] = {}  # tensor -> constant that stands for it
+        self._states: dict[int, int] = {}  # buffer -> what its bytes are before the first inference
 
     def fail(self, reason: str):
         """Refuses the operator.
@@ -91,6 +93,15 @@ class Builder:
             self._places[tensor.index] = self.buffer(tensor.name, tensor.dtype, tensor.size, tensor.index)
         return self._places[tensor.index]
 
+    def state(self, position: int) -> int:
+        """The number of the buffer of an input that lasts from one inference to the next."""
+        tensor = self.tensor(position)
+        if not tensor.is_variable:
+            self.fail(f"its input {tensor.name!r} is no variable")
+        buffer = self.target(tensor)
+        self._states[buffer] = quantization(tensor)[1] if tensor.dtype == "int8" else 0
+        return buffer
+
     def buffer(self, name: str, dtype: str, size: int, tensor: int = -1) -> int:
         """A new buffer's number."""
         if dtype not in _DTYPES:
@@ -120,7 +131,8 @@ class Builder:
             value = self.source(target)
             place = self.buffer(target.name, target.dtype, target.size, target.index)
             lower_moves.copy_all(self, value, place, target)
-        return Program(tuple(self._steps), tuple(self._buffers), self._places[source.index], place)
+        buffers = tuple(self._buffers)
+        return Program(tuple(self._steps), buffers, self._places[source.index], place, self._states)
 
 
 def lower(graph: Graph, layers: list[str] | None = None, optimize: str = "size") -> Program:

@@ -265,7 +265,52 @@ def _batch_matmul(builder):
     builder.step("batch_matmul", arguments, sources, builder.target(output))
 
 
+def _svdf(builder):
+    source, features, times, bias = (
+        builder.tensor(0),
+        builder.tensor(1),
+        builder.tensor(2),
+        builder.optional(3),
+    )
+    state, output, rank = builder.tensor(4), builder.output(), builder.operator.options["rank"]
+    _require_int8(builder, source, features, output)
+    filters, inputs = features.shape
+    if (state.dtype, times.dtype) not in (("int16", "int16"), ("int8", "int8")):
+        builder.fail(
+            f"its state is {state.dtype} and its time weights {times.dtype}; both int16 or both int8"
+        )
+    if rank < 1 or filters % rank or times.shape[0] != filters or state.size != times.size:
+        builder.fail(f"a rank of {rank} and a state of {state.size} do not fit {filters} filters")
+    units = filters // rank
+    if source.size != inputs or output.size != units or (bias is not None and bias.size != units):
+        builder.fail(f"an input of {source.size} values does not fit weights of shape {features.shape}")
+    scales = [quantization(tensor)[0] for tensor in (source, features, times, state, output)]
+    into_state = fixed_point.quantize_multiplier(float(scales[0] * scales[1] / scales[3]))  # in float32
+    into_output = fixed_point.quantize_multiplier(float(scales[3] * scales[2] / scales[4]))
+    feature_values, time_values = (builder.constant(position).ravel() for position in (1, 2))
+    narrow = times.dtype == "int8"
+    arguments = {
+        "inputs": inputs,
+        "units": units,
+        "rank": rank,
+        "memory": times.shape[1],
+        "zero_point": quantization(source)[1],
+        "state_offset": quantization(state)[1] if narrow else 0,
+        "output_offset": quantization(output)[1],
+        "narrow": int(narrow),
+        "features": Constant(feature_values, feature_values.size),
+        "narrow_times" if narrow else "times": Constant(time_values, 0 if narrow else time_values.nbytes),
+        "bias": Constant(np.zeros(units, "int32") if bias is None else bias.array().ravel(), 4 * units),
+        "state_multiplier": into_state[0],
+        "output_multiplier": into_output[0],
+        "state_shift": into_state[1],
+        "output_shift": into_output[1],
+    }
+    builder.step("svdf", arguments, (builder.source(source), builder.state(4)), builder.target(output))
+
+
 LOWERINGS = {
+    "SVDF": _svdf,
     "TRANSPOSE_CONV": _transpose_conv,
     "BATCH_MATMUL": _batch_matmul,
     "CONV_2D": _conv_2d,

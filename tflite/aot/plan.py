@@ -1,7 +1,7 @@
 """Where each buffer stands in the arena: lifetimes, in-place outputs, best fit.
 
 The model's input and output have places as well, so that the arena is all the memory a model takes;
-a caller may keep either elsewhere.
+a caller may keep either elsewhere. What lasts from one inference to the next stands at the arena's beginning.
 """
 
 import dataclasses
@@ -53,6 +53,7 @@ def plan(program: Program) -> Plan:
     best = None
     for blocks in (_blocks(program, in_place=True), _blocks(program, in_place=False)):
         for order in _orders(blocks):
+            order = sorted(order, key=lambda i: not _is_state(program, blocks[i]))
             offsets = _place([blocks[i] for i in order])
             size = max((offset + block.nbytes for block, offset in offsets), default=0)
             if best is None or size < best[0]:
@@ -72,7 +73,13 @@ def lifetimes(program: Program) -> dict[int, tuple[int, int]]:
         for buffer in (step.output, *(source for source in step.inputs if isinstance(source, int))):
             last[buffer] = index
     last[program.output] = len(program.steps)
+    for buffer in program.states:
+        first[buffer], last[buffer] = -1, len(program.steps)
     return {buffer: (first[buffer], last[buffer]) for buffer in last}
+
+
+def _is_state(program: Program, block: Block) -> bool:
+    return any(buffer in program.states for buffer in block.buffers)
 
 
 def _blocks(program: Program, in_place: bool) -> list[Block]:

@@ -94,9 +94,15 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """The steps of a model, its buffers, and which of them are input and output."""
+    """The steps of a model, its buffers, and which of them are input and output.
+
+    Attributes:
+        states: `{buffer: value}` of the buffers that last from one inference to the next: what each of their
+            bytes is before the first.
+    """
 
     steps: tuple[Step, ...]
     buffers: tuple[Buffer, ...]
     input: int
     output: int
+    states: dict[int, int] = dataclasses.field(default_factory=dict)

@@ -41,7 +41,9 @@ static signed char in[@IN@], out[@OUT@];
 static int arena[@ARENA@];
 __attribute__((export_name("input"))) signed char *input_place(void) { return in; }
 __attribute__((export_name("output"))) signed char *output_place(void) { return out; }
-__attribute__((export_name("run"))) void run(void) { tsd_model_run(in, out, arena); }
+__attribute__((export_name("run"))) void run(void) {
+@RESET@  tsd_model_run(in, out, arena);
+}
 """
 _FLAGS = ("--target=wasm32", "-std=c99", "-O2", "-ffreestanding", "-fno-builtin", "-nostdlib", "-I.")
 _LINK = ("-Wl,--no-entry", "-Wl,--strip-all")
@@ -65,8 +67,8 @@ def webassembly(flatbuffer: bytes) -> bytes:
     source = emit.generate(read, "model")
     sizes = {"IN": read.input.size, "OUT": read.output.size, "ARENA": source.arena_bytes // 4 + 1}
     runtime = _RUNTIME
-    for name, size in sizes.items():
-        runtime = runtime.replace(f"@{name}@", str(size))
+    for name, text in (sizes | {"RESET": source.values["RESET_CALL"]}).items():
+        runtime = runtime.replace(f"@{name}@", str(text))
     texts = {"model.c": source.code, "model.h": source.header, "string.h": _STRING_H, "runtime.c": runtime}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)

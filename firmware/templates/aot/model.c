@@ -18,4 +18,4 @@ void @PREFIX@_run(const @INPUT_TYPE@ *in, @OUTPUT_TYPE@ *out, void *arena) {
   (void)memory;
 @STEPS@
 }
-@SELFTEST@
+@RESET@@SELFTEST@

@@ -5,7 +5,9 @@
 static int32_t arena[(@MACRO@_ARENA_BYTES + 3) / 4];
 static char text[112];
 
-static tsd_status begin(void) { return TSD_OK; }
+static tsd_status begin(void) {
+@RESET_CALL@  return TSD_OK;
+}
 
 static tsd_status run(const int8_t *input, int8_t *output) {
   @PREFIX@_run(input, output, arena);

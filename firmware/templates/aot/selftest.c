@@ -12,7 +12,7 @@ long @PREFIX@_compare(void *arena, long first[4]) {
   const @INPUT_TYPE@ *input = golden_inputs;
   const @OUTPUT_TYPE@ *output = golden_outputs;
   long differing = 0;
-  for (int golden = 0; golden < @MACRO@_GOLDENS; ++golden) {
+@RESET_CALL@  for (int golden = 0; golden < @MACRO@_GOLDENS; ++golden) {
     for (int32_t i = 0; i < @MACRO@_INPUT_SIZE; ++i) in[i] = @READ_INPUT@(input++);
     @PREFIX@_run(in, out, arena);
     for (int32_t i = 0; i < @MACRO@_OUTPUT_SIZE; ++i) {
@@ -24,7 +24,7 @@ long @PREFIX@_compare(void *arena, long first[4]) {
       first[3] = (long)out[i];
     }
   }
-  return differing;
+@RESET_CALL@  return differing;
 }
 
 long @PREFIX@_selftest(void *arena) { return @PREFIX@_compare(arena, 0); }

@@ -1,0 +1,4 @@
+
+void @PREFIX@_reset(void *arena) {
+@STATES@
+}
