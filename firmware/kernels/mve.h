@@ -66,19 +66,19 @@ static inline void tsd_mve_dots(const tsd_dot_args *p, const int8_t *const *x, i
   const int32_t depth = p->depth, channels = p->channels;
   const int8_t *w = p->weights;
   int16_t channel = 0;
-  for (; channel + 4 <= channels; channel = (int16_t)(channel + 4)) {
+  for (; channel + 4 <= p->channels; channel = (int16_t)(channel + 4)) {
     const tsd_mve_scales scales = tsd_mve_scales_of(&p->requantize, channel);
     const int32_t *const bias = p->requantize.bias + channel;
     int8_t *to = out + channel;
     for (int16_t i = 0; i < count; ++i, to += channels) tsd_mve_put(&scales, tsd_mve_dot4(w, x[i], depth, bias), to);
     w += 64 * ((depth + 15) / 16);
   }
-  for (; channel < channels; ++channel) {
-    for (int16_t i = 0; i < count; ++i) {
+  for (; channel < p->channels; ++channel, w += depth) {
+    int8_t *to = out + channel;
+    for (int16_t i = 0; i < count; ++i, to += channels) {
       const int32_t sum = p->requantize.bias[channel] + tsd_dot1(w, x[i], depth, 0);
-      out[i * channels + channel] = tsd_requantize(&p->requantize, channel, sum);
+      *to = tsd_requantize(&p->requantize, channel, sum);
     }
-    w += depth;
   }
 }
 
