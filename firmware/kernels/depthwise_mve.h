@@ -82,6 +82,7 @@ static inline void tsd_depthwise_mve_rows(const tsd_depthwise_conv_2d_args *p, c
   const int32_t height = p->kernel_height, dilation = p->dilation_height, stride = p->stride_height;
   const int32_t kept = dilation == 1 && stride < height ? height - stride : 0;
   const int32_t step = fours->step, channels = fours->channels;
+  const int32_t fours_in_row = p->dilation_width == 1 ? p->out_width / 4 : 0;
   int8_t *lines[TSD_DEPTHWISE_ROWS];
   for (int32_t i = 0; i < height; ++i) lines[i] = scratch + 4 * i * p->line;
   int32_t gathered = 0;
@@ -90,9 +91,10 @@ static inline void tsd_depthwise_mve_rows(const tsd_depthwise_conv_2d_args *p, c
       const int32_t row = y * stride + i * dilation - p->pad_top;
       tsd_depthwise_mve_line(p, input, row, (uint32_t *)(void *)lines[i]);
     }
-    int32_t left = p->out_width, at = 0;
-    for (; left >= 4 && p->dilation_width == 1; left -= 4, at += 4 * step, out += 4 * channels) tsd_depthwise_mve_four(fours, lines, at, out);
-    for (; left > 0; --left, at += step, out += channels) tsd_depthwise_mve_one(fours, lines, at, out);
+    const int8_t *const end = out + p->out_width * channels, *const whole = out + fours_in_row * 4 * channels;
+    int32_t at = 0;
+    for (; out != whole; at += 4 * step, out += 4 * channels) tsd_depthwise_mve_four(fours, lines, at, out);
+    for (; out != end; at += step, out += channels) tsd_depthwise_mve_one(fours, lines, at, out);
     gathered = kept;
     for (int32_t moved = kept; moved > 0 && moved < height; ++moved) {
       int8_t *const first = lines[0];

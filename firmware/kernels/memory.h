@@ -22,6 +22,7 @@
 static inline int8_t tsd_flash8(const int8_t *p) { return (int8_t)pgm_read_byte(p); }
 static inline int16_t tsd_flash16(const int16_t *p) { return (int16_t)pgm_read_word(p); }
 static inline int32_t tsd_flash32(const int32_t *p) { return (int32_t)pgm_read_dword(p); }
+static inline float tsd_flash_float(const float *p) { return pgm_read_float(p); }
 static inline int64_t tsd_flash64(const int64_t *p) {
   int64_t value;
   memcpy_P(&value, p, sizeof(value));
@@ -55,6 +56,7 @@ static inline int8_t tsd_flash8(const int8_t *p) { return *p; }
 static inline int16_t tsd_flash16(const int16_t *p) { return *p; }
 static inline int32_t tsd_flash32(const int32_t *p) { return *p; }
 static inline int64_t tsd_flash64(const int64_t *p) { return *p; }
+static inline float tsd_flash_float(const float *p) { return *p; }
 static inline int8_t tsd_read8(const int8_t *p, int flash) { return (void)flash, *p; }
 static inline int16_t tsd_read16(const int16_t *p, int flash) { return (void)flash, *p; }
 #define TSD_FETCH(type, p, args) const type *const p = (args)

@@ -4,6 +4,10 @@
  * Outputs equal TensorFlow Lite Micro's reference kernels bit by bit.
  */
 #include "@STEM@.h"
+
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wunused-function" /* a kernel's file may hold more than this model needs */
+#endif
 @MACROS@
 @KERNELS@
 
