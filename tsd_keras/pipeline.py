@@ -7,7 +7,13 @@ from tsd_keras import __version__, command_line
 from tsd_keras.versions import versions
 
 MODELS = ("teacher", "baseline", "student")
-CONTROL = "control"  # beside a student trained quantized: the same in float, for as many epochs
+CONTROL = "control"  # beside a student that learns on in another form: the same in float, for as many epochs
+_FORMS = {
+    "pruned": "Pruning: the student learns on while weights become zero",
+    "clustered": "Clustering: the student learns on with few values",
+    "aware": "Quantization-aware training: the student learns on as it will run",
+}
+LOOK_UP_TABLES = "look_up_tables.json"
 _IMPORTANCE_SAMPLES = 512  # training samples that a gradient's importance is measured on
 
 
@@ -66,42 +72,52 @@ class Pipeline:
     @property
     def models(self) -> tuple[str, ...]:
         """The models that are converted and evaluated."""
-        return (*MODELS, CONTROL) if self.config.quantize.mode == "qat" else MODELS
+        return (*MODELS, CONTROL) if self.config.quantize.forms else MODELS
 
     def train_on(self):
-        """With `quantize.mode: qat`, the student learns on quantized, and beside it, to compare, in float."""
-        if self.config.quantize.mode != "qat":
+        """The student learns on in other forms, where asked to, and beside it, to compare, in float."""
+        if not self.config.quantize.forms:
             return
         resolved = self.config.resolved()
         keys = ("training", "distillation", "quantize", "convert")
-        inputs = self._facts | {key: resolved[key] for key in keys} | self._made("student")
+        inputs = self._facts | {key: resolved[key] for key in keys}
         command_line.heading("Control: the student learns on in float")
-        outputs = ["control.keras", "control.history.json"]
-        self._stage(CONTROL, inputs | {"form": "float"}, outputs, lambda: self._learn_on(CONTROL))
-        command_line.heading("Quantization-aware training: the student learns on as it will run")
-        outputs = ["aware.keras", "aware.history.json", "aware.ranges.json"]
-        self._stage("aware", inputs | {"form": "int8"}, outputs, lambda: self._learn_on("aware"))
+        before = "student"
+        for name in (CONTROL, *self.config.quantize.forms):
+            if name != CONTROL:
+                command_line.heading(_FORMS[name])
+            outputs = [f"{name}.keras", f"{name}.history.json"]
+            outputs += ["aware.ranges.json"] if name == "aware" else []
+            facts = inputs | self._made(before) | {"form": name}
+            self._stage(name, facts, outputs, lambda name=name, before=before: self._learn_on(name, before))
+            before = before if name == CONTROL else name
 
-    def _learn_on(self, name):
+    def _learn_on(self, name, before):
+        """Makes one form of the model that an earlier stage left; writes it and its history."""
         from tflite import files
         from tsd_keras import lessons, loading
 
         section, config = self.config.quantize, self.config
-        student = loading.load_model(self.workdir / "student.keras")
+        student = loading.load_model(self.workdir / f"{before}.keras")
         caches = self.answers.caches()
         further = lessons.Lessons(
             self.answers.teacher(),
             self.answers.config,
             self.data,
-            section.lessons(config.training),
+            section.lessons(config.training, len(section.forms) if name == CONTROL else 1),
             self.answers.plan.views,
             caches,
         )
         if name == CONTROL:
             history = further.teach(student)
+        elif name == "pruned":
+            history = lessons.prune(student, further, **section.pruning.model_dump())
+        elif name == "clustered":
+            history = lessons.cluster(student, further, section.clusters)
         else:
             samples = self.data.calibration(config.convert.calibration_samples, config.seed)
-            ranges, history = lessons.quantization_aware(student, further, samples, section.settings())
+            keep = before != "student"
+            ranges, history = lessons.quantization_aware(student, further, samples, section.settings(), keep)
             files.write_json(self.workdir / "aware.ranges.json", sorted(ranges.items()))
         loading.save_model(student, self.workdir / f"{name}.keras")
         files.write_json(self.workdir / f"{name}.history.json", history)
@@ -283,7 +299,8 @@ class Pipeline:
 
     def _trained_in(self, name) -> str:
         """The stage that a model's final weights are from."""
-        return "aware" if name == "student" and self.config.quantize.mode == "qat" else name
+        forms = self.config.quantize.forms
+        return forms[-1] if name == "student" and forms else name
 
     # -- conversion and evaluation ---------------------------------------------------------------
 
@@ -295,6 +312,35 @@ class Pipeline:
         for name in self.models:
             inputs = self._facts_here | self._made(self._trained_in(name)) | settings | {"model": name}
             self._stage(f"convert_{name}", inputs, [f"{name}.tflite"], lambda name=name: self._convert(name))
+        if not self.config.quantize.look_up_tables:
+            for name in (LOOK_UP_TABLES, "student.look_up.tflite"):
+                (self.workdir / name).unlink(missing_ok=True)
+        else:
+            command_line.heading("Weights in look-up tables")
+            inputs = self._facts | self._made("convert_student") | settings
+            self._stage("look_up_tables", inputs, [LOOK_UP_TABLES], self._pack)
+
+    def _pack(self):
+        """The student once more, weights in tables where that saves bytes, and what it saves and costs."""
+        from tflite import files
+        from tflite.quantize import lookup
+
+        samples = self.data.calibration(self.config.convert.calibration_samples, self.config.seed)
+        packed = lookup.compress((self.workdir / "student.tflite").read_bytes(), samples)
+        path = self.workdir / "student.look_up.tflite"
+        if packed.packings:
+            files.write_bytes(path, packed.model)
+        else:
+            path.unlink(missing_ok=True)
+        sizes = ("bytes_before", "bytes_after", "arena_before", "arena_after")
+        facts = {key: getattr(packed, key) for key in sizes} | {"tensors": len(packed.packings)}
+        files.write_json(self.workdir / LOOK_UP_TABLES, facts)
+        print(f"   {packed.explain()}")
+
+    def look_up_tables(self) -> dict | None:
+        """What tables of weights save and cost; `None` where none were asked for."""
+        path = self.workdir / LOOK_UP_TABLES
+        return json.loads(path.read_text()) if path.exists() else None
 
     def _convert(self, name):
         from tflite import convert, files, graph, operators
@@ -343,6 +389,9 @@ class Pipeline:
         command_line.heading("Evaluation")
         inputs = self._facts_here | {name: self._made(f"convert_{name}") for name in self.models}
         inputs["histories"] = [self._made(name) for name in self.models]
+        inputs["look_up_tables"] = (
+            self._made("look_up_tables") if self.config.quantize.look_up_tables else None
+        )
         inputs["evaluation"] = revision.fingerprint()
         self._stage("evaluate", inputs, stage.outputs(self.data), lambda: stage.measure(self, self.models))
         return json.loads((self.workdir / "metrics.json").read_text())

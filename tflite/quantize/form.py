@@ -31,7 +31,8 @@ class WrappedModel:
 
     def expose(self, names: list[str]) -> None:
         """Names the layers whose outputs a call gives from now on."""
-        places = [self._wrappers[name].output for name in names]
+        # A layer that was not wrapped also has its outputs in the plain model: the last are the clone's.
+        places = [self._wrappers[name].get_output_at(-1) for name in names]
         self._model = tf_keras.Model(self._model.inputs, places)
 
     def __call__(self, inputs, training: bool = False) -> list:

@@ -39,10 +39,10 @@ class Config(Section):
     @pydantic.model_validator(mode="after")
     def _folded_kernels_have_no_taps(self):
         taps = [] if self.distillation.taps == "auto" else self.distillation.taps
-        if self.quantize.mode == "qat" and any(tap.match == "weights" for tap in taps):
+        if self.quantize.forms and any(tap.match == "weights" for tap in taps):
             raise ValueError(
-                "quantize.mode is qat, for which norms are folded into kernels: taps with match: weights "
-                "would compare others. Choose match: features."
+                "quantize has qat, pruning or clusters, for which norms are folded into kernels: taps with "
+                "match: weights would compare others. Choose match: features."
             )
         return self
 

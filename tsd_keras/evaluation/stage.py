@@ -30,6 +30,8 @@ def measure(run, names) -> dict:
             models, flatbuffers, run.data, run.as_input, _taps(run.answers.config), run.config.seed, bar
         )
     result = summary.summarize(found, flatbuffers, run.data, run.config.seed)
+    result["forms"] = list(run.config.quantize.forms)
+    result["models"]["student"]["look_up_tables"] = run.look_up_tables()
     for name, text in tables.build(result, found, run.data, flatbuffers, run.workdir).items():
         files.write_text(run.workdir / tables.FOLDER / f"{name}.csv", text)
     files.write_json(run.workdir / "metrics.json", result)

@@ -3,6 +3,7 @@
 from tsd_keras.evaluation.summary import deployed
 
 ENGINES = {"float": "Keras, float", "litert": "LiteRT", "tflm": "TFLM", "c": "generated C"}
+_FORMS = {"pruned": "pruned", "clustered": "clustered", "aware": "trained quantized"}
 _RUNTIMES = {"tflm": "under TFLM", "c": "as generated C"}
 # What stands for a model's worth, by task: its key, its name, and whether more is better.
 SCORES = {
@@ -35,11 +36,11 @@ def sentence(metrics: dict) -> str:
             f"{_size(metrics)}; {_where(metrics)}."
         )
     worth = _worth(metrics, engine) if metrics["task"] == "class" else _plain_worth(metrics, engine)
-    return f"{worth}, with {_size(metrics)}; {_where(metrics)}.{_control(metrics, engine)}"
+    return f"{worth}, with {_size(metrics)}; {_where(metrics)}.{_control(metrics, engine)}{_tables(student)}"
 
 
 def _control(metrics, engine) -> str:
-    """What quantization-aware training brought, against as many epochs in float and quantizing afterwards."""
+    """What the student's form brought or cost, against as many epochs in float and quantizing afterwards."""
     if "control" not in metrics["models"]:
         return ""
     own, other = (metrics["models"][name][engine]["accuracy"] for name in ("student", "control"))
@@ -49,9 +50,29 @@ def _control(metrics, engine) -> str:
         f"{percent(own)} against {percent(other)} for as many epochs in float, quantized afterwards "
         f"(McNemar p {p})"
     )
+    forms = [_FORMS[name] for name in metrics.get("forms", ["aware"])]
+    if forms != [_FORMS["aware"]]:
+        costs = "accuracy" if own < other and test["p_value"] < 0.05 else "no accuracy that shows"
+        what = " and ".join(filter(None, [", ".join(forms[:-1]), forms[-1]]))
+        return f" The student was {what}, which costs {costs}: {facts}."
     if own > other and test["p_value"] < 0.05:
         return f" Quantization-aware training pays: {facts}."
     return f" Quantization-aware training does not pay here: {facts}; quantize.mode int8 does as well."
+
+
+def _tables(student) -> str:
+    """What TFLM's look-up tables would save and cost, where the run tried them."""
+    tables = student.get("look_up_tables")
+    if not tables:
+        return ""
+    if not tables["tensors"]:
+        return " Look-up tables would make its weights no smaller."
+    saved = tables["bytes_before"] - tables["bytes_after"]
+    more = tables["arena_after"] - tables["arena_before"]
+    return (
+        f" With weights in look-up tables (student.look_up.tflite) it takes {saved:,} bytes of flash less "
+        f"and {more:,} bytes of arena more under TFLM."
+    )
 
 
 def where_it_fits(memory: dict, boards: int) -> str:
