@@ -11,6 +11,8 @@ from tsd_keras.schedules import Schedule
 # The balance that "auto" stands for.
 AUTO = "gradient_shares"
 _SMALLEST = 1e-20
+# Gradient shares look at each of so many steps, then at every so many.
+_EACH, _EVERY = 16, 8
 
 
 class Entry(NamedTuple):
@@ -124,8 +126,9 @@ class GradientShares(Balance):
     `n` at the logits, weighted by their shares: labels and soft labels together pull as hard as weights equal
     to the shares would make them, and features follow. (Only where taps alone are there is `N` their own
     mean. What enters deep inside the student can be a hundred times as large in the first steps; a scale set
-    by it would fill an optimizer's moments with gradients that never come back.) It costs one more
-    backward pass through the losses alone, none through the models.
+    by it would fill an optimizer's moments with gradients that never come back.) A look costs one more
+    backward pass through the losses alone, none through the models; it is taken at each of the first steps
+    and at every eighth afterwards.
 
     Weights that were given, as numbers or schedules, are kept; the shares are those of the other terms.
 
@@ -134,7 +137,7 @@ class GradientShares(Balance):
         soft: Share of all losses on outputs together.
         features: Share of all losses on taps together. Shares are scaled to sum to 1 over what is there;
             within a group they follow `distillation_loss_weights`.
-        momentum: Of the running means, at least 0 and below 1.
+        momentum: Of the running means, a step, at least 0 and below 1.
         largest: No weight exceeds this many times its share: a term that is almost solved must not
             take over.
         name: Name of the layer.
@@ -170,20 +173,31 @@ class GradientShares(Balance):
         # The mean over replicas: each sees its part of the batch, and all must weigh alike.
         state = {"shape": (terms,), "initializer": "zeros", "trainable": False, "aggregation": "mean"}
         self.latest = self.add_weight(name="latest", **state | {"shape": (terms, 2)})
+        counter = {"dtype": "int32", "aggregation": "only_first_replica"}
+        self.steps = self.add_weight(name="steps", **state | {"shape": ()} | counter)
         self.log_parts = self.add_weight(name="log_parts", **state)
         self.seen = self.add_weight(name="seen", **state)
 
     def observe(self, probes):
         probes = [p for p, entry in zip(probes(), self.entries, strict=True) if entry.given is None]
-        nothing = ops.zeros((2,))
-        lengths = [nothing if probe is None else ops.stack(_lengths(probe)) for probe in probes]
+        steps = ops.convert_to_tensor(self.steps)
+        is_early = steps < _EACH
+        is_due = ops.logical_or(is_early, steps % _EVERY == 0)
+        self.steps.assign_add(1)
+
+        def look():
+            nothing = ops.zeros((2,))
+            return ops.stack([nothing if probe is None else ops.stack(_lengths(probe)) for probe in probes])
+
+        lengths = ops.cond(is_due, look, lambda: ops.convert_to_tensor(self.latest))
         # Through a variable, which takes the replicas' mean: that of products or logarithms is another.
-        self.latest.assign(ops.stack(lengths))
+        self.latest.assign(lengths)
         gradients, activations = ops.unstack(ops.convert_to_tensor(self.latest), 2, axis=-1)
         parts = gradients * activations
         # A batch without labels, for one, says nothing about them. What a mean that starts from zero has
         # seen grows from 0 to 1, and corrects it.
-        pace = (1 - self.momentum) * ops.cast(parts > 0, "float32")
+        kept = ops.where(is_early, self.momentum, self.momentum**_EVERY)
+        pace = (1 - kept) * ops.cast(ops.logical_and(is_due, parts > 0), "float32")
         self.log_parts.assign((1 - pace) * self.log_parts + pace * ops.log(ops.maximum(parts, _SMALLEST)))
         self.seen.assign((1 - pace) * self.seen + pace)
 

@@ -62,7 +62,7 @@ def test_activations_with_outliers_are_named_and_qat_mends_them(teacher, student
     ranges, history = lessons.quantization_aware(student, further(teacher, 5), hot, Settings())
     mended = convert.convert(student, "int8", SAMPLES, trained=ranges)
     assert accuracy(flat) - accuracy(mended) <= 0.01
-    assert history["loss"][-1] < history["loss"][0] and len(history["soft_labels_loss"]) == 5
+    assert history["loss"][-1] < history["loss"][0] and len(history["correlated_soft_labels_loss"]) == 5
     assert ranges[0][1] < 2  # the input's: 250 is forgotten
 
 
@@ -94,7 +94,7 @@ def test_the_form_learns_from_taps_and_a_record_and_its_dense_kernel_moves(teach
     )
     before = student.get_weights()
     ranges, history = lessons.quantization_aware(student, lesson, SAMPLES, Settings())
-    assert {"tap_second_out_loss", "soft_labels_loss", "student_loss", "accuracy"} <= set(history)
+    assert {"tap_second_out_loss", "correlated_soft_labels_loss", "student_loss", "accuracy"} <= set(history)
     assert not any(np.isnan(history["loss"]))
     assert any(np.abs(a - b).max() > 0 for a, b in zip(before, student.get_weights(), strict=True))
     assert len(y) > 64 and len(ranges) == 5
