@@ -27,8 +27,8 @@ static inline int8_t tsd_add_linear_one(uint32_t a, uint32_t b, uint32_t constan
 #define TSD_ADD_LINEAR(a, b) \
   tsd_add_linear_one((uint32_t)(a) * a_factor, (uint32_t)(b) * b_factor, constant, shift)
 
-static void tsd_add_linear(const tsd_add_linear_args *args, const int8_t *a, const int8_t *b, int8_t *output) {
-  TSD_FETCH(tsd_add_linear_args, p, args);
+static inline void tsd_add_linear_of(const tsd_add_linear_args *p, const int8_t *a, const int8_t *b,
+                                     int8_t *output) {
   int32_t left = p->count;
   const uint32_t a_factor = (uint32_t)p->a_factor, b_factor = (uint32_t)p->b_factor;
   const uint32_t constant = (uint32_t)p->constant;
@@ -49,6 +49,12 @@ static void tsd_add_linear(const tsd_add_linear_args *args, const int8_t *a, con
   }
 #endif
   for (; left > 0; --left) *output++ = TSD_ADD_LINEAR(*a++, *b++);
+}
+
+static inline void tsd_add_linear(const tsd_add_linear_args *args, const int8_t *a, const int8_t *b,
+                                  int8_t *output) {
+  TSD_FETCH(tsd_add_linear_args, p, args);
+  tsd_add_linear_of(p, a, b, output);
 }
 
 #endif /* TSD_ADD_LINEAR_H */

@@ -121,17 +121,17 @@ static inline void tsd_conv_2d_words(const tsd_conv_2d_args *p, const int8_t *in
 }
 
 /* Two positions at a time. Scratch: the words of both; where channels come not in fours, a patch too. */
-static inline void tsd_conv_2d_pairs(const tsd_conv_2d_args *p, const int8_t *input, int8_t *output,
-                                     int8_t *scratch) {
+static inline void tsd_conv_2d_pairs(const tsd_conv_2d_args *p, const int8_t *input, int16_t y, int32_t left,
+                                     int8_t *output, int8_t *scratch) {
   const int32_t groups = (p->dot.depth + 3) / 4;
   uint32_t *const words = (uint32_t *)(void *)scratch;
   const int32_t *const inputs = (const int32_t *)(const void *)words;
   int8_t *const patch = scratch + 16 * groups;
   tsd_dsp_block block = {p->stream, inputs, inputs + groups / TSD_UNROLLED * TSD_UNROLLED * 4, inputs + groups * 4, output, output,
                          p->stream + p->words, 2 * p->dot.requantize.output_offset + 1, NULL, 0};
-  int16_t y = 0, x = 0;
+  int16_t x = 0;
   if (p->in_channels % 4 != 0) memset(patch, 0, (size_t)(4 * groups));
-  for (int32_t left = (int32_t)p->out_height * p->out_width; left > 0; left -= 2) {
+  for (; left > 0; left -= 2) {
     int16_t tops[2], lefts[2];
     for (int16_t i = 0; i < 2; ++i) {
       tops[i] = (int16_t)(y * p->stride_height - p->pad_top);
@@ -151,11 +151,11 @@ static inline void tsd_conv_2d_pairs(const tsd_conv_2d_args *p, const int8_t *in
 
 #if defined(TSD_MVE)
 /* Four positions at a time. Scratch: the patches of all. */
-static inline void tsd_conv_2d_mve(const tsd_conv_2d_args *p, const int8_t *input, int8_t *output,
-                                   int8_t *scratch) {
+static inline void tsd_conv_2d_mve(const tsd_conv_2d_args *p, const int8_t *input, int16_t row, int32_t left,
+                                   int8_t *output, int8_t *scratch) {
   const int8_t *x[TSD_MVE_POSITIONS];
-  int16_t column = 0, row = 0;
-  for (int32_t left = (int32_t)p->out_height * p->out_width; left > 0; left -= TSD_MVE_POSITIONS) {
+  int16_t column = 0;
+  for (; left > 0; left -= TSD_MVE_POSITIONS) {
     const int16_t count = (int16_t)(left < TSD_MVE_POSITIONS ? left : TSD_MVE_POSITIONS);
     for (int16_t i = 0; i < count; ++i) {
       x[i] = tsd_patch(p, input, row, column, scratch + i * p->dot.depth);
@@ -167,24 +167,30 @@ static inline void tsd_conv_2d_mve(const tsd_conv_2d_args *p, const int8_t *inpu
 }
 #endif
 
-static void tsd_conv_2d(const tsd_conv_2d_args *args, const int8_t *input, int8_t *output, int8_t *scratch) {
-  TSD_FETCH(tsd_conv_2d_args, p, args);
+/* The rows y .. y + rows - 1 of the output. */
+static inline void tsd_conv_2d_rows(const tsd_conv_2d_args *p, const int8_t *input, int16_t y, int16_t rows,
+                                    int8_t *output, int8_t *scratch) {
 #if defined(TSD_DSP)
   if (p->stream != NULL) {
-    tsd_conv_2d_pairs(p, input, output, scratch);
+    tsd_conv_2d_pairs(p, input, y, (int32_t)rows * p->out_width, output, scratch);
     return;
   }
 #endif
 #if defined(TSD_MVE)
-  tsd_conv_2d_mve(p, input, output, scratch);
+  tsd_conv_2d_mve(p, input, y, (int32_t)rows * p->out_width, output, scratch);
 #else
-  for (int16_t y = 0; y < p->out_height; ++y) {
+  for (const int16_t end = (int16_t)(y + rows); y < end; ++y) {
     for (int16_t x = 0; x < p->out_width; ++x) {
       tsd_dot(&p->dot, tsd_patch(p, input, y, x, scratch), output);
       output += p->dot.channels;
     }
   }
 #endif
+}
+
+static inline void tsd_conv_2d(const tsd_conv_2d_args *args, const int8_t *input, int8_t *output, int8_t *scratch) {
+  TSD_FETCH(tsd_conv_2d_args, p, args);
+  tsd_conv_2d_rows(p, input, 0, p->out_height, output, scratch);
 }
 
 #endif /* TSD_CONV_2D_H */

@@ -7,6 +7,7 @@ import numpy as np
 
 from tflite import footprint, micro
 from tflite.aot import plan as plan_module
+from tflite.aot.fuse import fuse
 from tflite.aot.lower import lower
 from tflite.aot.plan import Plan
 from tflite.aot.program import Constant, Forms, Program, Step
@@ -60,13 +61,16 @@ def generate(
         name: The model's name, as its user writes it.
         goldens: Raw inputs `(n, ...)` and the reference's outputs for them, for the self-test.
         layers: Names of the Keras model's layers in order, where known, for messages.
-        trace: Whether to report each tensor, once computed, to a function `tsd_trace`.
+        trace: Whether to report each tensor, once computed, to a function `tsd_trace`; every tensor is
+            computed then, those too that steps running as one otherwise leave out.
         optimize: `"size"`, or `"speed"`: twice the flash for weights where that saves instructions.
 
     Raises:
         UserError: If an operator cannot be compiled; names it and its layer.
     """
     program = lower(graph, layers, optimize)
+    if not trace:
+        program = fuse(program)
     plan = plan_module.plan(program)
     constants = _Constants()
     arguments = [_arguments(step, index, constants) for index, step in enumerate(program.steps)]
