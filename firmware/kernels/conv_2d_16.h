@@ -1,7 +1,7 @@
-/* CONV_2D, int16 activations, int8 weights, NHWC, batch 1, also in groups; see wide.h.
+/* CONV_2D, int16 activations, int8 weights, NHWC, batch 1, also in groups, and DEPTHWISE_CONV_2D; see wide.h.
  *
  * Weights (output channels, height, width, channels of a group); a group of output channels reads a group
- * of input channels.
+ * of input channels, of which a depthwise convolution has one each.
  */
 #ifndef TSD_CONV_2D_16_H
 #define TSD_CONV_2D_16_H

@@ -57,37 +57,36 @@ def _requantize(builder, source, weights, bias, output, channels: int, may_be_na
 
 
 def _conv_2d(builder):
-    source, weights, bias, output = _layer(builder)
+    layer = source, weights, _, output = _layer(builder)
     channels, depth = weights.shape[0], weights.shape[3]
     if source.shape[3] % depth or channels % (source.shape[3] // depth) or channels != output.shape[3]:
         builder.fail(f"weights of shape {weights.shape} do not fit it")
-    values = builder.constant(1).ravel()
-    arguments = window(builder, source, output, weights.shape[1:3])
+    _grouped(builder, layer, builder.constant(1), may_be_narrow=True)
+
+
+def _depthwise_conv_2d(builder):
+    """A convolution in as many groups as there are input channels."""
+    layer = source, weights, _, output = _layer(builder)
+    channels = weights.shape[3]
+    if channels % source.shape[3] or channels != output.shape[3]:
+        builder.fail(f"{source.shape[3]} input channels do not fit {channels} output channels")
+    _grouped(builder, layer, builder.constant(1).transpose(3, 1, 2, 0), may_be_narrow=False)
+
+
+def _grouped(builder, layer, values, may_be_narrow: bool):
+    """Emits a convolution with the weights (output channels, height, width, channels of a group)."""
+    source, weights, bias, output = layer
+    channels, height, width, depth = values.shape
+    arguments = window(builder, source, output, (height, width))
     del arguments["zero_point"]
     arguments |= {
         "out_channels": channels,
         "group_inputs": depth,
         "group_outputs": channels // (source.shape[3] // depth),
-        "weights": Constant(values, values.size),
-        "requantize": _requantize(builder, source, weights, bias, output, channels, may_be_narrow=True),
+        "weights": Constant(values.ravel(), values.size),
+        "requantize": _requantize(builder, source, weights, bias, output, channels, may_be_narrow),
     }
     builder.step("conv_2d_16", arguments, (builder.source(source),), builder.target(output))
-
-
-def _depthwise_conv_2d(builder):
-    source, weights, bias, output = _layer(builder)
-    channels = weights.shape[3]
-    if channels % source.shape[3] or channels != output.shape[3]:
-        builder.fail(f"{source.shape[3]} input channels do not fit {channels} output channels")
-    values = builder.constant(1).ravel()
-    arguments = window(builder, source, output, weights.shape[1:3])
-    del arguments["zero_point"]
-    arguments |= {
-        "multiplier": channels // source.shape[3],
-        "weights": Constant(values, values.size),
-        "requantize": _requantize(builder, source, weights, bias, output, channels),
-    }
-    builder.step("depthwise_conv_2d_16", arguments, (builder.source(source),), builder.target(output))
 
 
 def _fully_connected(builder):
