@@ -38,16 +38,18 @@ def count(model: bytes, chip: str) -> int:
     """Instructions of one inference on a chip, built with -O2; their number is no number of cycles.
 
     Args:
-        model: A flatbuffer with int8 inputs.
+        model: A quantized flatbuffer.
         chip: One of `tflite.chips.CHIPS`.
 
     Raises:
-        UserError: If a tool is missing, the model does not compile or does not fit the emulated chip, or the
-            chip's outputs are not those of the C on this computer.
+        UserError: If a tool is missing, the model is in float, does not compile or does not fit the emulated
+            chip, or the chip's outputs are not those of the C on this computer.
     """
     if lacking := processes.missing(*chips.CHIPS[chip].tools):
         raise UserError(f"{', '.join(lacking)} is not installed; on Debian: make boards-setup")
     graph = graph_module.read(model)
+    if graph.input.dtype == "float32":
+        raise UserError("the generated C computes in integers, and the model takes float32")
     limits = np.iinfo(graph.input.dtype)
     x = np.random.default_rng(0).integers(limits.min, limits.max + 1, (2, *graph.input.shape[1:]))
     x = x.astype(graph.input.dtype)

@@ -16,6 +16,7 @@ class Library:
         sources: Path within the source folder -> text.
         values: What the `@NAMES@` of templates stand for.
         labels: Names of the classes, or empty.
+        reconstructs: Whether the output is to repeat the input, and the error of that is what is asked for.
         need: What it takes on a board.
     """
 
@@ -25,6 +26,12 @@ class Library:
     values: dict[str, str]
     labels: tuple[str, ...]
     need: Need
+    reconstructs: bool = False
+
+    @property
+    def answer(self) -> str:
+        """What the examples print: the label of a class, all values, or the error of a reconstruction."""
+        return "classes" if self.labels else "error" if self.reconstructs else "values"
 
     @property
     def code(self) -> list[str]:

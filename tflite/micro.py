@@ -41,6 +41,7 @@ class Firmware:
         golden_outputs: Raw int8 outputs the reference gives for them, `(n, *output shape[1:])`.
         labels: Names of the classes in the order of the outputs; empty for other models.
         preprocessing: How raw values became inputs in training.
+        reconstructs: Whether the output is to repeat the input, as an anomaly detector's.
         reference: The interpreter the golden outputs are from, in words.
         version: Version of the library, three numbers.
         url: Where its users can read on.
@@ -58,6 +59,7 @@ class Firmware:
     golden_outputs: np.ndarray
     labels: tuple[str, ...] = ()
     preprocessing: Preprocessing = Preprocessing()
+    reconstructs: bool = False
     reference: str = "TensorFlow Lite Micro's reference kernels"
     version: str = "1.0.0"
     url: str = "https://github.com/tensorflow/tflite-micro"
@@ -79,6 +81,7 @@ class Firmware:
                 f"{len(self.golden_outputs)} golden outputs; give as many of each."
             )
         _check_labels(self.labels, self.graph.output.size)
+        check_reconstruction(self.reconstructs, self.graph)
         if not self.model:
             raise UserError("The model has no bytes: convert it again.")
         if not re.fullmatch(r"\d+\.\d+\.\d+", self.version):
@@ -275,6 +278,15 @@ def _check_goldens(values: np.ndarray, tensor: Tensor, which: str) -> None:
         raise UserError(
             f"The golden {which} are {values.dtype} of shape {values.shape}; they must be raw int8 "
             f"values of shape (n, {', '.join(map(str, tensor.shape[1:]))}), n at least 1."
+        )
+
+
+def check_reconstruction(reconstructs: bool, graph: Graph) -> None:
+    """Refuses a reconstruction that has not as many values as the input."""
+    if reconstructs and graph.output.size != graph.input.size:
+        raise UserError(
+            f"The model gives {graph.output.size} values for an input of {graph.input.size}, so its output "
+            "is no reconstruction of the input."
         )
 
 

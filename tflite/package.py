@@ -47,7 +47,8 @@ def tflm_library(firmware: Firmware) -> Library:
         "COMPONENTS": _TFLM_COMPONENTS,
     }
     need = boards.tflm_need(firmware.model, firmware.graph, firmware.arena)
-    return Library(firmware.library, "tflm", micro.sources(firmware), values, firmware.labels, need)
+    about = values, firmware.labels, need, firmware.reconstructs
+    return Library(firmware.library, "tflm", micro.sources(firmware), *about)
 
 
 def arduino_library(library: Library) -> dict[str, bytes]:
@@ -62,8 +63,7 @@ def arduino_library(library: Library) -> dict[str, bytes]:
     texts = {name: library.fill(f"arduino/{name}") for name in names}
     texts["README.md"] = _readme(library, f"{library.engine}.md")
     texts["LICENSE"] = _license()
-    kind = "classes" if library.labels else "values"
-    printing = library.fill(f"arduino/print_{kind}.ino")
+    printing = library.fill(f"arduino/print_{library.answer}.ino")
     analog = library.fill("arduino/sensor_analog.ino")
     sensor = library.fill(f"arduino/sensor_{library.values['SENSOR_KIND']}.ino", ANALOG=analog)
     for example, template in (
@@ -211,8 +211,7 @@ def _check_replaceable(directory: pathlib.Path) -> None:
 
 def _c_examples(library: Library) -> dict[str, str]:
     """The three examples as C programs, which a port makes run on a chip."""
-    kind = "classes" if library.labels else "values"
-    printing = library.fill(f"examples/print_{kind}.c")
+    printing = library.fill(f"examples/print_{library.answer}.c")
     return {
         f"examples/{name}.c": library.fill(f"examples/{name}.c", PRINT_OUTPUT=printing) for name in _EXAMPLES
     }

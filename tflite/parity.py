@@ -12,7 +12,8 @@ class Parity:
     Attributes:
         samples: Number of samples compared.
         differing_values: Number of output values that are not the same.
-        largest_difference: Largest difference of a value: in LSB for integer outputs, else as it is.
+        largest_difference: Largest difference of two finite values: in LSB for integer outputs, else as it
+            is.
         differing_predictions: Samples whose largest output is at another place.
     """
 
@@ -28,11 +29,12 @@ def compare(reference: np.ndarray, other: np.ndarray) -> Parity:
         raise ValueError(f"Outputs of shapes {reference.shape} and {other.shape} cannot be compared.")
     wide = np.float64 if reference.dtype.kind == "f" else np.int64
     difference = np.abs(reference.astype(wide) - other.astype(wide))
+    alike = (reference == other) | ((reference != reference) & (other != other))  # NaN and NaN are
     first, second = (outputs.reshape(len(outputs), -1).argmax(-1) for outputs in (reference, other))
-    largest = difference.max(initial=0)
+    largest = difference[np.isfinite(difference)].max(initial=0)
     return Parity(
         samples=len(reference),
-        differing_values=int((difference != 0).sum()),
+        differing_values=int((~alike).sum()),
         largest_difference=float(largest) if wide is np.float64 else int(largest),
         differing_predictions=int((first != second).sum()),
     )

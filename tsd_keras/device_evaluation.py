@@ -67,8 +67,8 @@ class DeviceReport:
                 yield key.replace("_", " "), f"{value:,}"
 
 
-def from_run(run: pathlib.Path) -> tuple[bytes, np.ndarray, np.ndarray]:
-    """The student's flatbuffer and the test split of a distill run."""
+def from_run(run: pathlib.Path) -> tuple[bytes, np.ndarray, np.ndarray | None]:
+    """The student's flatbuffer and the test split of a distill run; labels where they are classes."""
     from tsd_keras import config, data
 
     model, manifest = run / "student.tflite", run / "manifest.json"
@@ -79,7 +79,7 @@ def from_run(run: pathlib.Path) -> tuple[bytes, np.ndarray, np.ndarray]:
     if described["sha256"].get("student.tflite") != files.sha256(model):
         raise UserError(f"{model} is not the one its manifest.json names; run tsd_keras.distill again.")
     loaded = data.load(config.Config(**described["config"]).data)
-    return model.read_bytes(), loaded.x_test, loaded.y_test
+    return model.read_bytes(), loaded.x_test, loaded.y_test if loaded.labels == "class" else None
 
 
 def evaluate(

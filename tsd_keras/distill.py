@@ -50,10 +50,17 @@ def _print_table(metrics: dict, workdir: pathlib.Path):
     from rich.console import Console
     from rich.table import Table
 
-    def percent(row, engine):
-        return "-" if row[engine] is None else f"{100 * row[engine]['accuracy']:.2f} %"
+    from tsd_keras.evaluation.scores import SCORES
 
-    table = Table(title="Accuracy on the test split, and cost as converted")
+    found = SCORES[metrics["task"]]
+
+    def shown(row, engine):
+        value = (row[engine] or {}).get(found.key)
+        if value is None:
+            return "-"
+        return f"{100 * value:.2f} %" if metrics["task"] == "class" else f"{value:.4g}"
+
+    table = Table(title=f"{found.title} on the test split, and cost as converted")
     for column in (
         "model",
         "float",
@@ -68,7 +75,7 @@ def _print_table(metrics: dict, workdir: pathlib.Path):
     for name, row in metrics["models"].items():
         table.add_row(
             name,
-            *(percent(row, engine) for engine in ("float", "litert", "tflm")),
+            *(shown(row, engine) for engine in ("float", "litert", "tflm")),
             *(
                 "-" if row[key] is None else f"{row[key]:,}"
                 for key in ("parameters", "bytes", "macs", "arena_bytes")

@@ -214,6 +214,7 @@ def write(
     engine: str = "both",
     optimize: str = "size",
     preprocessing=None,
+    reconstructs: bool = False,
 ) -> list[pathlib.Path]:
     """Checks a flatbuffer on the engines that are here and writes it, and firmware if asked for.
 
@@ -230,6 +231,7 @@ def write(
         optimize: What the plain C is made for, one of `OPTIMIZE`.
         preprocessing: A `tflite.sensor.Preprocessing`: how raw values became inputs in training; default:
             they are the inputs.
+        reconstructs: Whether the output is to repeat the input, so that the examples print the error of that.
 
     Returns:
         The files written.
@@ -271,7 +273,7 @@ def write(
         source = _plain_c(data, read, name, goldens, reference.name, layers, facts, engine, optimize)
         if source is not None:
             about = micro_module.Firmware.version, micro_module.Firmware.url, labels, preprocessing
-            plain_c = projects.library(source, read, name, data, *about)
+            plain_c = projects.library(source, read, name, data, *about, reconstructs)
     if micro and engine != "c":
         arena = footprint.arena(data)
         facts["arena"] = dataclasses.asdict(arena) | {"recommended_bytes": arena.recommended_bytes}
@@ -285,6 +287,7 @@ def write(
             golden_outputs=outputs[reference.name][:GOLDENS],
             labels=labels,
             preprocessing=preprocessing,
+            reconstructs=reconstructs,
             reference="TensorFlow Lite Micro's reference kernels" if reference.name == "tflm" else "LiteRT",
         )
     _print(facts)

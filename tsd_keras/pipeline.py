@@ -31,17 +31,30 @@ class Pipeline:
         self.stages = stages
         self.workdir = stages.workdir
         self.data = data.load(config.data)
-        if self.data.labels != "class" or self.data.y_train is None or self.data.y_test is None:
-            raise UserError(
-                "data: this run trains and evaluates classifiers with labels. Unlabelled data is for "
-                "python -m tsd_keras.transfer (transfer.distill), other kinds of labels for use in Python."
-            )
-        self.config = config.settled(self.data.labels, self.data.classes)
+        self._check(config)
+        self.config = config.settled(self.data.labels, self.data.outputs)
         self._answers = None
         # What was trained stands on another machine and after an update of its libraries: it would come out
         # otherwise, but none the better. What is made of it is made again: that is quick.
         self._facts = {"tsd_keras": __version__, "data": self.data.fingerprint, "seed": config.seed}
         self._facts_here = self._facts | {"versions": versions()}
+
+    def _check(self, config):
+        """Refuses data that this run has nothing to learn from, or sections that are for other labels."""
+        if self.data.targets("train") is None or self.data.y_test is None:
+            raise UserError(
+                "data: this run trains and evaluates with labels, of which a split has none. Unlabelled data "
+                "is for python -m tsd_keras.transfer (transfer.distill)."
+            )
+        if config.gate is not None and self.data.labels != "class":
+            raise UserError(
+                f"gate: its bar is a classifier's AUC, and data.labels is {self.data.labels}; leave gate out."
+            )
+        preprocess = config.teacher.preprocess
+        if self.data.labels == "anomaly" and (preprocess.scale, preprocess.offset) != (1, 0):
+            raise UserError(
+                "teacher.preprocess: of anomalies, teacher and student repeat the same input; leave it out."
+            )
 
     # -- training ------------------------------------------------------------------------------
 
@@ -269,8 +282,8 @@ class Pipeline:
     def _build(self, section, name):
         from tsd_keras import models
 
-        shape, classes = self.data.x_train.shape[1:], self.data.classes
-        return models.build(section.model, input_shape=shape, classes=classes, name=name, **section.arguments)
+        shape, outputs = self.data.x_train.shape[1:], self.data.outputs
+        return models.build(section.model, input_shape=shape, classes=outputs, name=name, **section.arguments)
 
     def _importance_data(self, name):
         """What a gradient's importance is measured on."""
@@ -364,15 +377,15 @@ class Pipeline:
         section = self.config.quantize
         if section.mode == "float32":
             return
-        labels = self.data.y_train
         quantization.cost(
             convert.convert(student, "float32"),
             data,
             self.data.x_train,
-            labels if labels is not None and labels.ndim == 1 and labels.dtype.kind in "ui" else None,
+            self.data.targets("train"),
             [layer.name for layer in student.layers],
             section.largest_drop,
             section.allow_drop,
+            labels=self.data.labels,
         )
 
     def as_input(self, name, samples):
@@ -424,11 +437,12 @@ class Pipeline:
                 self.workdir / "export",
                 name,
                 self.data.x_test[:64],
-                self.data.class_names,
+                self.data.class_names if self.data.labels == "class" else (),
                 micro=self.config.quantize.numbers == "int8",
                 engine=section.engine,
                 optimize=section.optimize,
                 preprocessing=Preprocessing(self.data.scale, self.config.data.stride),
+                reconstructs=self.data.labels == "anomaly",
             )
 
         self._stage("firmware", inputs, [f"export/{name}.tflite", "export/export.json"], work)

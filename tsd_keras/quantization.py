@@ -60,11 +60,12 @@ def cost(
     flat: bytes | None,
     data: bytes,
     samples,
-    labels=None,
+    targets=None,
     layers: list[str] | None = None,
     largest_drop: float = 1.0,
     allow_drop: bool = False,
     diagnose: bool = False,
+    labels: str = "class",
 ) -> dict | None:
     """Measures what quantization cost, and says why where it is too much.
 
@@ -72,11 +73,13 @@ def cost(
         flat: The float flatbuffer; `None` where it is not known.
         data: The converted one.
         samples: Real inputs `(n, ...)` float32; `None`: nothing can be measured.
-        labels: Class numbers `(n,)` of the samples, where known.
+        targets: Class numbers `(n,)` of the samples, or what the outputs should be, `(n, outputs)` (classes
+            one-hot, NaN where the label is missing); where known.
         layers: Names of the Keras layers, where known.
         largest_drop: Points of accuracy that may be lost.
         allow_drop: Only report what is lost.
         diagnose: Print the diagnosis whatever is lost.
+        labels: What the targets are, as in `tsd_keras.data.Dataset.labels`.
 
     Returns:
         Facts for a report; `None` where nothing was measured.
@@ -84,17 +87,14 @@ def cost(
     Raises:
         UserError: If more than `largest_drop` is lost and `allow_drop` is not set.
     """
-    from tflite import graph
-    from tflite.quantize import drop
-
     if samples is None:
         if diagnose:
             raise UserError("--diagnose needs --representative FILE.npz: real inputs to compare on.")
         return None
     found, too_much = None, False
-    outputs = graph.read(data).output.size
-    if flat is not None and flat != data and 1 < outputs < graph.read(data).input.size:
-        found = drop.measure(flat, data, samples[:2000], None if labels is None else labels[:2000])
+    if flat is not None and flat != data:
+        found = _drop(flat, data, samples[:2000], None if targets is None else targets[:2000], labels)
+    if found is not None:
         print(f"{'cost':11}{found.explain()}")
         too_much = found.exceeds(largest_drop)
     if diagnose or too_much:
@@ -107,6 +107,24 @@ def cost(
     if found is None:
         return None
     return {"samples": found.samples, "points": found.points, "agreement": found.agreement}
+
+
+def _drop(flat, data, samples, targets, labels):
+    """What was lost, `None` where that cannot be told: a regression or a reconstruction without targets."""
+    import numpy as np
+
+    from tflite import graph
+    from tflite.quantize import drop
+
+    if labels != "class":
+        return drop.measure_targets(flat, data, samples, targets, labels == "multi_label")
+    read = graph.read(data)
+    if not 1 < read.output.size < read.input.size:
+        return None
+    if targets is not None and targets.ndim == 2:
+        known = np.isfinite(targets).all(-1)
+        samples, targets = samples[known], targets[known].argmax(-1)
+    return drop.measure(flat, data, samples, targets)
 
 
 def _diagnosis(flat, data, samples, layers) -> str:

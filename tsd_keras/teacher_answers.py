@@ -140,7 +140,7 @@ class TeacherAnswers:
             config.training.epochs,
             any(config.training.augmentation.model_dump().values()),
             len(self._data.x_train),
-            4 * self._data.classes,
+            4 * self._data.outputs,
             2 * sum(math.prod(shape[1:]) for shape in tapped.shapes.values()),
         )
 

@@ -120,7 +120,7 @@ def distiller(
     """
     steps = steps_per_epoch(len(data.x_train), training or config.training)
     try:
-        section = config.settled(data.labels, data.classes).distillation
+        section = config.settled(data.labels, data.outputs).distillation
         losses, weights = distillation_losses(teacher, student, section)
         return constructor(
             teacher,
@@ -191,8 +191,8 @@ def preprocessing(config: configs.Config) -> keras.layers.Layer | None:
 
 
 def objective(labels: str) -> dict:
-    """Loss and metrics that `compile` takes for a kind of labels; see `Dataset.labels`."""
-    if labels == "values":
+    """Loss and metrics that `compile` takes for a kind of labels; see `Dataset.labels` and `.targets`."""
+    if labels in ("values", "anomaly"):
         return {"loss": "mean_squared_error", "metrics": ["mean_absolute_error"]}
     if labels == "multi_label":
         accuracy = keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)

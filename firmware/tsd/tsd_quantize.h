@@ -41,6 +41,22 @@ static inline float tsd_dequantize_int8(int8_t value, float scale, int zero_poin
   return scale * (float)(value - zero_point);
 }
 
+/* Mean square difference, in real values, of `size` values of two tensors: how ill one reconstructs
+ * the other. */
+static inline float tsd_reconstruction_error_int8(const int8_t *values, float scale, int zero_point,
+                                                  const int8_t *reconstruction,
+                                                  float reconstruction_scale,
+                                                  int reconstruction_zero_point, size_t size) {
+  float sum = 0.0f;
+  for (size_t i = 0; i < size; ++i) {
+    const float difference =
+        tsd_dequantize_int8(values[i], scale, zero_point) -
+        tsd_dequantize_int8(reconstruction[i], reconstruction_scale, reconstruction_zero_point);
+    sum += difference * difference;
+  }
+  return sum / (float)size;
+}
+
 /* Index of the largest of `size` values, the first one where several are largest. */
 static inline size_t tsd_argmax_int8(const int8_t *values, size_t size) {
   size_t best = 0;

@@ -10,6 +10,7 @@ from test_glue import LIBRARY, build, run
 from toolchain import C_FLAGS, FIRMWARE, HERE, compiler
 
 from tflite import package
+from tflite.errors import UserError
 from tflite.sensor import Preprocessing, suggested
 
 
@@ -72,6 +73,37 @@ def test_the_sensor_sketch_classifies_analog_inputs(tmp_path):
     program = sensor_program(firmware, tmp_path)
     lines = run([program, "loops=200"], "/").stdout.splitlines()
     assert lines[0] == label(firmware, 3)
+
+
+def test_the_sensor_examples_print_the_error_of_a_reconstruction(tmp_path):
+    """Counted inputs, of which the engine's stand-in gives back another golden's output."""
+    shape = (1, 6, 2)
+    rng = np.random.default_rng(1)
+    goldens = [rng.integers(-128, 128, (8, size)).astype("int8") for size in (12, 12)]
+    goldens[0] = goldens[0].reshape(8, 6, 2)
+    firmware = sample(
+        graph=graph(input_shape=shape, output_shape=(1, 12)),
+        golden_inputs=goldens[0],
+        golden_outputs=goldens[1],
+        preprocessing=Preprocessing(0.25),
+        labels=(),
+        reconstructs=True,
+    )
+    info = [one.quantization for one in (firmware.graph.input, firmware.graph.output)]
+    counted = np.arange(12) * 0.25 / info[0].scales[0] + info[0].zero_points[0]
+    firmware.golden_inputs[3] = np.clip(counted, -128, 127).astype("int8").reshape(6, 2)
+    real = [
+        (one[3].astype(float).ravel() - of.zero_points[0]) * of.scales[0]
+        for one, of in zip((firmware.golden_inputs, firmware.golden_outputs), info, strict=True)
+    ]
+    program = sensor_program(firmware, tmp_path)
+    line = run([program, "loops=200"], "/").stdout.splitlines()[0]
+    assert line.startswith("Error: ")
+    assert float(line.split()[1]) == pytest.approx(((real[0] - real[1]) ** 2).mean(), abs=1e-4)
+    example = (tmp_path / "out/arduino" / LIBRARY / "examples/Sensor/Sensor.ino").read_text()
+    assert "reconstruction" in example
+    with pytest.raises(UserError, match="no reconstruction"):
+        sample(reconstructs=True, labels=())
 
 
 def test_the_sensor_sketch_takes_frames_from_the_serial_line(tmp_path):

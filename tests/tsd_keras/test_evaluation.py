@@ -7,7 +7,7 @@ from sklearn import metrics as sklearn_metrics
 
 from tflite.errors import UserError
 from tsd_keras import evaluation
-from tsd_keras.evaluation import fidelity, intervals, metrics, robustness
+from tsd_keras.evaluation import fidelity, intervals, metrics, robustness, scores
 
 
 def answers(samples=200, classes=4, noise=1.0, seed=0, quantized=False):
@@ -63,8 +63,9 @@ def test_nan_outputs_count_as_wrong_and_are_said():
     assert evaluation.bootstrap(labels, scores)["accuracy"][1] < 0.85
     rows = evaluation.reliability(labels, evaluation.probabilities(scores, "logits"))
     assert sum(row.count for row in rows) == 150
-    with pytest.raises(UserError, match="NaN"):
-        evaluation.regression(np.zeros(3), np.array([1, np.nan, 2]))
+    unknown = evaluation.regression(np.zeros(3), np.array([1, np.nan, 2]))
+    assert unknown["mae"] is None and unknown["non_finite"] == 1
+    assert "1 of 3 outputs are NaN or infinite, the first at index 1" in unknown["warnings"][0]
     with pytest.raises(UserError, match="as many"):
         evaluation.classification(np.zeros(3, int), np.zeros((2, 4)))
 
@@ -116,10 +117,10 @@ def test_bootstrap_agrees_with_scipy():
     assert found["f1"] == pytest.approx(tuple(expected.confidence_interval), abs=0.03)
 
 
-def test_weighted_auc_equals_scikit_learns_with_ties():
+def testweighted_auc_equals_scikit_learns_with_ties():
     labels, scores = answers(samples=150, quantized=True)
     weights = np.random.default_rng(0).integers(0, 4, (3, 150)).astype(float)
-    found = intervals._weighted_auc(labels == 1, scores[:, 1], weights)
+    found = intervals.weighted_auc(labels == 1, scores[:, 1], weights)
     for value, row in zip(found, weights, strict=True):
         expected = sklearn_metrics.roc_auc_score(labels == 1, scores[:, 1], sample_weight=row)
         assert value == pytest.approx(expected)
@@ -190,3 +191,36 @@ def test_feature_distance_sees_through_rotation_and_scale():
     assert fidelity.feature_distance(features, 3 * features @ rotation) == pytest.approx(0, abs=1e-9)
     assert fidelity.feature_distance(features, rng.normal(size=(60, 9))) > 0.5
     assert fidelity.feature_distance(features, np.ones((60, 2))) is None
+
+
+def test_scores_of_labels_that_are_no_classes_are_resampled_as_scipy_does():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 300)
+    rated = (labels + rng.normal(0, 1, 300))[:, None]
+    targets = rng.normal(size=(300, 2))
+    guesses = targets + rng.normal(0, 0.3, (300, 2))
+    several = rng.integers(0, 2, (300, 3)).astype("float32")
+    shares = np.clip(0.4 * several + rng.uniform(0, 0.6, (300, 3)), 0, 1)
+    for task, truth, given, function in (
+        ("anomaly", labels, rated, lambda t, g: sklearn_metrics.roc_auc_score(t, g)),
+        ("values", targets, guesses, lambda t, g: np.abs(t - g).mean()),
+        ("multi_label", several, shares, lambda t, g: sklearn_metrics.f1_score(t, g >= 0.5, average="macro")),
+    ):
+        drawn = scores.resampled(task, truth, given, seed=0)
+        assert scores.of(task, truth, given) == pytest.approx(function(truth, given))
+        expected = stats.bootstrap(
+            (np.arange(300),),
+            lambda places, t=truth, g=given, f=function: f(t[places], g[places]),
+            vectorized=False,
+            method="percentile",
+            n_resamples=300,
+            random_state=1,
+        )
+        assert scores.interval(drawn) == pytest.approx(tuple(expected.confidence_interval), abs=0.02)
+        assert len(drawn) == 1000
+        np.testing.assert_array_equal(drawn, scores.resampled(task, truth, given, seed=0))
+
+
+def test_a_score_of_an_anomaly_that_is_no_number_is_an_alarm():
+    found = evaluation.anomaly(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, np.nan, 0.2]))
+    assert found["auc"] == 0.75 and found["non_finite"] == 1 and "count as alarms" in found["warnings"][0]

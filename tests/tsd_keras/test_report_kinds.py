@@ -6,6 +6,7 @@ import types
 import keras
 import numpy as np
 import pytest
+from browser import browser, show  # noqa: F401
 from keras import layers
 
 from tflite import convert
@@ -25,10 +26,14 @@ def dataset(labels):
         "class": (facts[:, 0] > 0.5).astype("int64") + (facts[:, 1] > 0.5),
         "multi_label": (facts > 0.5).astype("float32"),
         "values": facts,
+        "anomaly": (facts[:, 0] > 0.5).astype("int64"),
     }[labels]
-    names = ("slow", "mixed", "quick") if labels == "class" else ("speed", "height")
+    names = {"class": ("slow", "mixed", "quick"), "anomaly": ("normal", "anomaly")}.get(labels)
+    names = names or ("speed", "height")
     parts = [slice(0, 160), slice(160, 200), slice(200, 240)]
     splits = [one[part] for part in parts for one in (x.astype("float32"), y)]
+    if labels == "anomaly":
+        splits[1] = splits[3] = None
     return Dataset(*splits, names, "input = raw value", labels)
 
 
@@ -38,7 +43,7 @@ def network(data, width):
             keras.Input(data.x_train.shape[1:]),
             layers.Conv1D(width, 5, strides=2, activation="relu", name="conv"),
             layers.GlobalAveragePooling1D(),
-            layers.Dense(data.classes, name="answer"),
+            layers.Dense(data.outputs, name="answer"),
         ]
     )
 
@@ -46,7 +51,7 @@ def network(data, width):
 class Run:
     """What `Pipeline` is to the evaluation: a folder with three models and their flatbuffers."""
 
-    def __init__(self, workdir, data, models):
+    def __init__(self, workdir, data, models, mode):
         self.workdir, self.data, self._models = workdir, data, models
         (workdir / "evaluation").mkdir()
         distillation = types.SimpleNamespace(taps=[])
@@ -58,7 +63,7 @@ class Run:
         )
         self.answers = types.SimpleNamespace(config=self.config)
         for name, model in models.items():
-            data_bytes = convert.convert(model, "int8", data.x_train)
+            data_bytes = convert.convert(model, mode, data.x_train)
             (workdir / f"{name}.tflite").write_bytes(data_bytes)
 
     def model(self, name):
@@ -68,13 +73,19 @@ class Run:
         return samples
 
 
-def reported(workdir, data, models):
+def reported(workdir, data, models, mode="int8"):
     """Measures, writes the report, and gives the contents of `metrics.json`, the page and the card."""
-    run = Run(workdir, data, models)
+    run = Run(workdir, data, models, mode)
     stage.measure(run, ("teacher", "baseline", "student"))
     report.write(run)
     metrics = json.loads((workdir / "metrics.json").read_text())
     return metrics, (workdir / "report.html").read_text(), (workdir / "report.md").read_text()
+
+
+def assert_opens(driver, workdir):
+    show(driver, workdir / "report.html", 1200, "light")
+    assert driver.get_log("browser") == []
+    assert driver.execute_script("return document.querySelector('.verdict').innerText.length") > 20
 
 
 @pytest.mark.parametrize("labels", ["class", "multi_label", "values"])
@@ -94,8 +105,8 @@ def test_signals_are_reported_whatever_is_asked_about_them(labels, tmp_path):
     metrics, page, card = reported(tmp_path, data, models)
     key, name = {
         "class": ("accuracy", "right on"),
-        "multi_label": ("f1", "Macro F1"),
-        "values": ("mae", "Mean"),
+        "multi_label": ("f1", "macro F1"),
+        "values": ("mae", "mean absolute error"),
     }[labels]
     for model in metrics["models"].values():
         for engine in ("float", "litert"):
@@ -103,7 +114,7 @@ def test_signals_are_reported_whatever_is_asked_about_them(labels, tmp_path):
     header = "mean absolute error" if labels == "values" else "precision"
     assert f">{header}</th>" in page
     verdict = page[page.index('class="verdict"') :][:700]
-    assert name in verdict and "generated C" in verdict and name in card
+    assert name in verdict and "generated C" in verdict and name.lower() in card.lower()
     assert "nan" not in page.lower().replace("nano", "") and "None" not in page
     for table in (tmp_path / "evaluation").glob("*.csv"):
         assert table.read_text().count("\n") >= 1
@@ -111,7 +122,7 @@ def test_signals_are_reported_whatever_is_asked_about_them(labels, tmp_path):
         assert set(metrics["models"]["student"]["robustness"]["float"]["corruptions"]) >= {"drift", "gain"}
 
 
-def test_a_constant_model_and_a_class_without_samples_are_said_on_the_page(tmp_path):
+def test_a_constant_model_and_a_class_without_samples_are_said_on_the_page(browser, tmp_path):  # noqa: F811
     data = dataset("class")
     rare = Dataset(**{**vars(data), "class_names": ("slow", "mixed", "quick", "never")})
     constant = network(rare, 2)
@@ -126,3 +137,40 @@ def test_a_constant_model_and_a_class_without_samples_are_said_on_the_page(tmp_p
     for text in ("the model&#x27;s prediction is constant", "Classes without samples", "never"):
         assert text in page
     assert "constant" in card and "as many as" in page
+    assert_opens(browser, tmp_path)
+
+
+@pytest.mark.parametrize("labels", ["class", "multi_label", "values", "anomaly"])
+def test_outputs_that_are_no_numbers_are_said_on_the_page(labels, browser, tmp_path):  # noqa: F811
+    """A student whose answers are NaN, beside a teacher that is well."""
+    data = dataset(labels)
+    teacher, broken = network(data, 4), network(data, 2)
+    broken.get_layer("answer").bias.assign([np.nan] * data.outputs)
+    models = {"teacher": teacher, "baseline": teacher, "student": broken}
+    metrics, page, card = reported(tmp_path, data, models, "float32")
+    for engine in ("float", "litert"):
+        assert metrics["models"]["student"][engine]["non_finite"] == 40
+        assert metrics["models"]["teacher"][engine]["non_finite"] == 0
+    for text in (page, card):
+        assert "40 of 40 outputs are NaN or infinite" in text
+    if labels == "values":
+        assert "cannot be said, for 40 of its outputs are NaN or infinite" in page
+    if labels == "class":
+        assert metrics["models"]["student"]["float"]["accuracy"] == 0
+        assert metrics["models"]["student"]["fidelity"]["float"]["agreement"] == 0
+    assert "None" not in page
+    assert_opens(browser, tmp_path)
+
+
+@pytest.mark.parametrize("labels", ["class", "anomaly"])
+def test_a_test_split_of_a_single_class_is_said_on_the_page(labels, browser, tmp_path):  # noqa: F811
+    data = dataset(labels)
+    single = Dataset(**{**vars(data), "y_test": np.zeros(40, "int64")})
+    model = network(single, 2)
+    metrics, page, card = reported(tmp_path, single, dict.fromkeys(("teacher", "baseline", "student"), model))
+    assert metrics["models"]["student"]["float"]["auc"] is None
+    for text in (page, card):
+        assert f"All {'test ' if labels == 'anomaly' else ''}samples are of one" in text
+    if labels == "anomaly":
+        assert "cannot be said, for the test split leaves the score undefined" in page
+    assert_opens(browser, tmp_path)

@@ -29,6 +29,7 @@ def library(
     url: str,
     labels: tuple[str, ...] = (),
     preprocessing: Preprocessing | None = None,
+    reconstructs: bool = False,
 ) -> Library:
     """A model as generated C.
 
@@ -41,12 +42,14 @@ def library(
         url: Where its users can read on.
         labels: Names of the classes, or empty.
         preprocessing: How raw values became inputs in training.
+        reconstructs: Whether the output is to repeat the input.
 
     Raises:
-        UserError: If the input or the output is not int8.
+        UserError: If the input or the output is not int8, or the output no reconstruction.
     """
     for side, tensor in (("input", graph.input), ("output", graph.output)):
         micro.check_tensor(tensor, side)
+    micro.check_reconstruction(reconstructs, graph)
     title = library_name(name)
     preprocessing = preprocessing or Preprocessing()
     values = source.values | micro.sensor_values(graph.input.shape, preprocessing, source.values["MACRO"])
@@ -71,7 +74,8 @@ def library(
     values |= micro.label_values(labels, values)
     code = source.constant_bytes, len({step.kernel for step in source.program.steps})
     need = boards.c_need(*code, source.arena_bytes)
-    return Library(title, "c", _sources(source, title, values, labels), values, labels, need)
+    sources = _sources(source, title, values, labels)
+    return Library(title, "c", sources, values, labels, need, reconstructs)
 
 
 def _sources(source: Source, title: str, values: dict[str, str], labels) -> dict[str, str]:

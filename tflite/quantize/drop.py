@@ -17,14 +17,17 @@ class Drop:
 
     Attributes:
         samples: How many.
-        float_accuracy, accuracy: Shares of right answers; `None` without labels.
+        float_accuracy, accuracy: Shares of right answers, or what `what` names instead, with 1 for a perfect
+            model; `None` without labels.
         agreement: Share of samples with the same answer.
+        what: The name of the score.
     """
 
     samples: int
     float_accuracy: float | None
     accuracy: float | None
     agreement: float
+    what: str = "accuracy"
 
     @property
     def points(self) -> float:
@@ -42,13 +45,13 @@ class Drop:
         if self.accuracy is None:
             return f"{self.points:.2f} % of the answers on {self.samples} samples changed"
         return (
-            f"{self.points:.2f} points of accuracy lost on {self.samples} samples "
+            f"{self.points:.2f} points of {self.what} lost on {self.samples} samples "
             f"({100 * self.float_accuracy:.2f} % float, {100 * self.accuracy:.2f} % converted)"
         )
 
 
 def measure(model: bytes, quantized: bytes, samples: np.ndarray, labels: np.ndarray | None = None) -> Drop:
-    """Runs both flatbuffers on LiteRT.
+    """Runs both flatbuffers of a classifier on LiteRT.
 
     Args:
         model: The float flatbuffer of a classifier.
@@ -56,9 +59,36 @@ def measure(model: bytes, quantized: bytes, samples: np.ndarray, labels: np.ndar
         samples: Real inputs `(n, ...)`.
         labels: Class numbers `(n,)`, where there are any.
     """
-    before, after = (
-        engines.open_engine(one, "litert").run(samples).reshape(len(samples), -1).argmax(-1)
-        for one in (model, quantized)
-    )
+    before, after = (one.argmax(-1) for one in _outputs(model, quantized, samples))
     right = (None, None) if labels is None else (float(np.mean(one == labels)) for one in (before, after))
     return Drop(len(samples), *right, float(np.mean(before == after)))
+
+
+def measure_targets(
+    model: bytes, quantized: bytes, samples: np.ndarray, targets: np.ndarray, is_yes_or_no: bool
+) -> Drop:
+    """Runs both flatbuffers of a model that answers with numbers on LiteRT.
+
+    Args:
+        model: The float flatbuffer.
+        quantized: The converted one.
+        samples: Real inputs `(n, ...)`.
+        targets: What the outputs should be, `(n, outputs)`.
+        is_yes_or_no: Whether targets are 0 or 1, for outputs of logits or probabilities; the score is then
+            the share of single answers that are right, else of the targets' variance explained (R2).
+    """
+    before, after = _outputs(model, quantized, samples)
+    if is_yes_or_no:
+        inside = before.min() >= 0 and before.max() <= 1
+        before, after = (one >= (0.5 if inside else 0) for one in (before, after))
+        scores = [float((one == targets).mean()) for one in (before, after)]
+        return Drop(len(samples), *scores, float((before == after).all(-1).mean()), "single answers")
+    total = ((targets - targets.mean(0)) ** 2).sum() or 1.0
+    scores = [float(1 - ((targets - one) ** 2).sum() / total) for one in (before, after)]
+    return Drop(len(samples), *scores, float((before == after).all(-1).mean()), "variance explained")
+
+
+def _outputs(model, quantized, samples) -> list[np.ndarray]:
+    """Real outputs `(n, outputs)` of both."""
+    opened = [engines.open_engine(one, "litert") for one in (model, quantized)]
+    return [one.output.dequantize(one.run(samples)).reshape(len(samples), -1) for one in opened]

@@ -24,8 +24,13 @@ class Data(Section):
     grayscale: bool = Field(False, description="images: one channel instead of three")
     window: Count | None = Field(None, description="windows: length in time steps")
     stride: Count | None = Field(None, description="windows: steps from one to the next; a whole window")
-    labels: Literal["class", "multi_label", "values"] = Field(
-        "class", description="one class a sample, several (0 or 1 for each), or numbers to predict"
+    labels: Literal["class", "multi_label", "values", "anomaly"] = Field(
+        "class",
+        description="one class a sample, several (0 or 1 for each), numbers to predict, or anomaly: normal "
+        "samples are learned, others told from them",
+    )
+    normal: list[str] | None = Field(
+        None, description="of anomaly: names of the classes that are normal; the first where left out"
     )
     missing_label: Annotated[int, Field(strict=True)] | None = Field(
         None, description="class number that says a training sample has no label"

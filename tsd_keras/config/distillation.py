@@ -23,7 +23,7 @@ class SoftLabelsSection(Section):
     loss: Literal["kl", "standardized", "decoupled", "correlation", "l2"] | None = Field(
         None,
         description="how outputs are compared; left out: correlation of three classes or more, kl of two and "
-        "of several labels, l2 of values",
+        "of several labels, l2 of values and reconstructions",
     )
     temperature: number_or_auto() | None = Field(
         None, description="softening of both answers: 4, of z-scores 2; or auto"
@@ -67,7 +67,7 @@ class SoftLabelsSection(Section):
             return self
         if len(self._having()) == 1:
             found = {"loss": self._having()[0]}
-        elif labels == "values":
+        elif labels in ("values", "anomaly"):
             found = {"loss": "l2"}
         elif labels == "multi_label":
             found = {"loss": "kl", "kind": "sigmoid"}

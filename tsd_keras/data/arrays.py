@@ -61,7 +61,7 @@ def split(found: dict[str, np.ndarray], config, class_names: tuple[str, ...] | N
     Raises:
         UserError: For anything a training would stumble over later.
     """
-    kind = config.labels
+    kind = "class" if config.labels == "anomaly" else config.labels
     parts = {}
     for name in SPLITS:
         if f"x_{name}" in found:
@@ -80,6 +80,8 @@ def split(found: dict[str, np.ndarray], config, class_names: tuple[str, ...] | N
     for name, fraction in (("test", config.test_fraction), ("validation", config.validation_fraction)):
         if name not in parts:
             parts["train"], parts[name] = _cut(parts["train"], fraction, config.split_seed, name)
+    if config.labels == "anomaly":
+        parts, class_names = _anomalies(parts, class_names, config), ("normal", "anomaly")
     if config.train_limit is not None:
         parts["train"] = _at(parts["train"], _kept(parts["train"], config))
     return _scaled(parts, config, class_names)
@@ -103,12 +105,33 @@ def _fitting(y, classes, name, config):
     """Labels that name no class or output beyond those there are."""
     if y is None:
         return None
-    if config.labels == "class":
+    if config.labels in ("class", "anomaly"):
         missing = config.missing_label if name == "train" else None
         return checks.known_classes(y, classes, f"y_{name}", missing)
     if config.labels == "multi_label" and y.shape[1] != classes:
         raise UserError(f"y_{name} has {y.shape[1]} columns for {classes} classes; give one for each.")
     return y
+
+
+def _anomalies(parts, class_names, config):
+    """Normal samples for training and validation; for the test all, labelled 0 (normal) or 1."""
+    normal = config.normal or class_names[:1]
+    unknown = [name for name in normal if name not in class_names]
+    if unknown:
+        raise UserError(f"data.normal: {unknown[0]!r} is no class; choose from {', '.join(class_names)}.")
+    numbers = [class_names.index(name) for name in normal]
+    if parts["test"][1] is None:
+        raise UserError(
+            "data.labels is anomaly, which the test split's labels tell: give y_test, 0 for normal and 1 for "
+            "anomalies, or labels of all samples."
+        )
+    found = {}
+    for name, (x, y) in parts.items():
+        odd = np.zeros(len(x), bool) if y is None else ~np.isin(y, numbers)
+        found[name] = (x, odd.astype("int64")) if name == "test" else (x[~odd], None)
+        if name != "test" and odd.all():
+            raise UserError(f"data.normal: x_{name} has no sample of the class {', '.join(normal)}.")
+    return found
 
 
 def _kept(part, config):

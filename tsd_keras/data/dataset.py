@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 
 import numpy as np
 
@@ -17,8 +18,9 @@ class Dataset:
         y_train, y_validation, y_test: `None` where a split has no labels; else, by `labels`:
             `"class"`: int64 `(n,)`, classes from 0, -1 for a training sample without a label, or (pseudo
             labels) float32 `(n, classes)` probabilities;
-            `"multi_label"`: float32 `(n, classes)` of 0 and 1; `"values"`: float32 `(n, outputs)`.
-        class_names: One name for each class or output.
+            `"multi_label"`: float32 `(n, classes)` of 0 and 1; `"values"`: float32 `(n, outputs)`;
+            `"anomaly"`: int64 `(n,)`, 0 for normal and 1 for an anomaly, which the test split alone holds.
+        class_names: One name for each class or output; what is normal and what is not, for anomalies.
         preprocessing: How a raw sample becomes an input, for whoever feeds the board.
         labels: What the labels are.
         scale: The factor on raw values that `preprocessing` speaks of.
@@ -41,6 +43,11 @@ class Dataset:
         return len(self.class_names)
 
     @property
+    def outputs(self) -> int:
+        """Number of values that a model answers with; of anomalies as many as the input has."""
+        return math.prod(self.x_train.shape[1:]) if self.labels == "anomaly" else self.classes
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 over all arrays: changes when any sample or split does."""
         checksum = hashlib.sha256(repr((self.class_names, self.preprocessing)).encode())
@@ -55,8 +62,12 @@ class Dataset:
     def targets(self, split: str) -> np.ndarray | None:
         """What a model is to answer on a split, float32 `(n, outputs)`; `None` without labels.
 
-        Classes come one-hot; the row of a sample without a label is NaN.
+        Classes come one-hot; the row of a sample without a label is NaN. Anomalies are what a model that has
+        learned to repeat normal inputs does not repeat: the target is the input.
         """
+        if self.labels == "anomaly":
+            x = getattr(self, f"x_{split}")
+            return x.reshape(len(x), -1)
         y = getattr(self, f"y_{split}")
         if y is None or y.ndim > 1:
             return y

@@ -53,7 +53,8 @@ def raw(config) -> tuple[dict[str, np.ndarray], tuple[str, ...] | None]:
         for name, chosen in parts.items()
     }
     if y is not None:
-        _check_labels(y, starts, parts["train"], class_names)
+        if config.labels == "class":
+            _check_labels(y, starts, parts["train"], class_names)
         found |= {f"y_{name}": y[chosen] for name, chosen in parts.items()}
     return found, class_names
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tflite import quiet
 from tsd_keras.data.dataset import SPLITS, Dataset, balanced, strata
-from tsd_keras.evaluation import fidelity, robustness
+from tsd_keras.evaluation import fidelity, metrics, robustness
 
 SPLIT_SAMPLES = 2000  # of training and validation split on the interpreters; the test split is run whole
 ROBUSTNESS_SAMPLES = 1000
@@ -21,6 +21,8 @@ AsInput = Callable[[str, np.ndarray], np.ndarray]
 @dataclasses.dataclass
 class Answers:
     """Outputs as real values `(n, outputs)`, by model, engine (`"float"`: Keras) and split.
+
+    For anomalies, the score `(n, 1)` of every sample's reconstruction in place of the reconstruction.
 
     Attributes:
         outputs: `{model: {engine: {split: (n, outputs)}}}`.
@@ -103,7 +105,7 @@ def _keras(found, name, model, data, as_input, corrupted):
     def predict(x):
         with quiet.native_logs(python_too=False):
             outputs = model.predict(as_input(name, x), batch_size=256, verbose=0)
-        return np.asarray(outputs, "float32").reshape(len(x), -1)
+        return _given(np.asarray(outputs, "float32"), as_input(name, x), data)
 
     # One call for all: each one costs Keras a start.
     parts = {split: getattr(data, f"x_{split}") for split in SPLITS} | corrupted
@@ -112,6 +114,13 @@ def _keras(found, name, model, data, as_input, corrupted):
     found.parameters[name] = model.count_params()
     found.outputs[name] = {"float": {split: answers[split] for split in SPLITS}}
     found.corrupted[name] = {"float": {key: _severities(answers[key]) for key in corrupted}}
+
+
+def _given(outputs, x, data):
+    """What a model makes of its inputs `(n, ...)`: its outputs `(n, outputs)`, or the scores of anomalies."""
+    if data.labels == "anomaly":
+        return metrics.reconstruction_error(x, outputs.reshape(x.shape))[:, None]
+    return outputs.reshape(len(x), -1)
 
 
 def _severities(answers):
@@ -166,7 +175,7 @@ def _engines(found, name, flatbuffer, data, as_input, corrupted, bar):
             answers = parallel.run(flatbuffer, engine, x, progress=progress)
             if split == "test":
                 raw[engine] = answers
-            outputs[split] = opened.output.dequantize(answers).reshape(len(answers), -1)
+            outputs[split] = _given(opened.output.dequantize(answers), x, data)
         found.outputs[name][engine] = outputs
         found.latency[name][engine] = _latency(opened, as_input(name, data.x_test[:1]))
     if "tflm" in raw:
@@ -178,14 +187,11 @@ def _engines(found, name, flatbuffer, data, as_input, corrupted, bar):
         engine = names[0]
         opened = engines.open_engine(flatbuffer, engine)
         progress = bar(f"{name} on {engine}, corrupted", sum(map(len, corrupted.values())))
-        found.corrupted[name][engine] = {
-            key: _severities(
-                opened.output.dequantize(
-                    parallel.run(flatbuffer, engine, as_input(name, x), progress=progress)
-                ).reshape(len(x), -1)
-            )
-            for key, x in corrupted.items()
-        }
+        found.corrupted[name][engine] = {}
+        for key, samples in corrupted.items():
+            x = as_input(name, samples)
+            answers = opened.output.dequantize(parallel.run(flatbuffer, engine, x, progress=progress))
+            found.corrupted[name][engine][key] = _severities(_given(answers, x, data))
 
 
 def _latency(opened, x, repeats: int = 25) -> float:

@@ -12,12 +12,13 @@ class Fidelity:
     Attributes:
         agreement: Share of samples with the same answer.
         agreement_on_errors: The same among the samples the teacher gets wrong; `None` where it errs never.
-        kl: Mean Kullback-Leibler divergence KL(teacher || student) in nats.
+        kl: Mean Kullback-Leibler divergence KL(teacher || student) in nats; `None` where
+            one of the two never says finite numbers.
     """
 
     agreement: float
     agreement_on_errors: float | None
-    kl: float
+    kl: float | None
 
 
 def divergence(teacher: np.ndarray, student: np.ndarray) -> np.ndarray:
@@ -32,21 +33,41 @@ def divergence(teacher: np.ndarray, student: np.ndarray) -> np.ndarray:
 
 
 def compare(teacher: np.ndarray, student: np.ndarray, labels: np.ndarray | None = None) -> Fidelity:
-    """Compares probabilities `(n, classes)` of teacher and student; labels `(n,)` where there are any."""
-    same = teacher.argmax(-1) == student.argmax(-1)
+    """Compares probabilities `(n, classes)` of teacher and student; labels `(n,)` where there are any.
+
+    Where one of them says no finite numbers, they do not agree, and there is no divergence.
+    """
+    both = np.isfinite(teacher).all(-1) & np.isfinite(student).all(-1)
+    same = both & (teacher.argmax(-1) == student.argmax(-1))
     wrong = np.zeros(len(same), bool) if labels is None else teacher.argmax(-1) != labels
     return Fidelity(
         agreement=float(same.mean()),
         agreement_on_errors=float(same[wrong].mean()) if wrong.any() else None,
-        kl=float(divergence(teacher, student).mean()),
+        kl=mean(divergence(teacher[both], student[both])),
     )
 
 
 def parting_samples(teacher: np.ndarray, student: np.ndarray, count: int = 12) -> list[int]:
     """Indices of the samples on which teacher and student differ most: other answers first, then by KL."""
     other = teacher.argmax(-1) != student.argmax(-1)
-    order = np.lexsort((-divergence(teacher, student), ~other))
+    order = np.lexsort((-np.nan_to_num(divergence(teacher, student), nan=np.inf), ~other))
     return [int(index) for index in order[:count]]
+
+
+def distances(teacher: np.ndarray, student: np.ndarray) -> np.ndarray:
+    """Root mean square difference `(n,)` of what two models say `(n, outputs)` of every sample."""
+    return np.sqrt(((np.asarray(teacher, "float64") - student) ** 2).mean(-1))
+
+
+def mean(values: np.ndarray) -> float | None:
+    """The mean of those that are finite numbers; `None` where none is."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else None
+
+
+def furthest(values: np.ndarray, count: int = 12) -> list[int]:
+    """Indices of the largest of some distances, the largest first."""
+    return [int(index) for index in np.argsort(-np.nan_to_num(values), kind="stable")[:count]]
 
 
 def feature_distance(teacher: np.ndarray, student: np.ndarray) -> float | None:

@@ -92,11 +92,11 @@ def _resampled_auc(labels, scores, resamples, rng):
     for start in range(0, resamples, 100):
         weights = rng.multinomial(len(labels), uniform, min(100, resamples - start)).astype(float)
         for column, index in enumerate(usable):
-            values[start : start + 100, column] = _weighted_auc(labels == index, scores[:, index], weights)
+            values[start : start + 100, column] = weighted_auc(labels == index, scores[:, index], weights)
     return np.nanmean(values, axis=1)
 
 
-def _weighted_auc(positive, scores, weights):
+def weighted_auc(positive, scores, weights):
     """AUC under each row of weights `(resamples, n)`: P(score of a positive > of a negative), ties half."""
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])

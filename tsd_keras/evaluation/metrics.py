@@ -113,6 +113,10 @@ def multilabel(
         "aupr": mean_of(row["aupr"] for row in per_class),
         "per_class": per_class,
         "non_finite": int((~finite).sum()),
+        "warnings": [
+            *_warned_classes(support, names),
+            *_plain_warnings(answers, finite, "and count as wrong"),
+        ],
     }
 
 
@@ -122,20 +126,18 @@ def regression(targets: np.ndarray, predictions: np.ndarray) -> dict:
     Args:
         targets, predictions: `(n, ...)`, in the target's unit.
 
-    Raises:
-        UserError: If a prediction is no finite number: an error over the rest would hide it.
+    Returns:
+        `mae`, `rmse`, `r2`, and the same `per_output`; `None` where a prediction is no finite number, for an
+        error over the rest would hide it. The number of `non_finite` samples, and `warnings` in words.
     """
     from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
     predictions, finite = _finite_rows(targets, predictions)
-    if not finite.all():
-        raise UserError(
-            f"{(~finite).sum()} of {len(finite)} predictions are NaN or infinite, the first at index "
-            f"{(~finite).argmax()}. Train with a smaller learning rate, or check the inputs."
-        )
     targets = np.asarray(targets, "float64").reshape(len(targets), -1)
 
     def measure(truth, guess):
+        if not finite.all():
+            return {"mae": None, "rmse": None, "r2": None}
         constant = len(truth) < 2 or not truth.std(0).any()
         return {
             "mae": float(mean_absolute_error(truth, guess)),
@@ -144,7 +146,11 @@ def regression(targets: np.ndarray, predictions: np.ndarray) -> dict:
         }
 
     each = [measure(targets[:, [i]], predictions[:, [i]]) for i in range(targets.shape[1])]
-    return measure(targets, predictions) | {"per_output": each}
+    return measure(targets, predictions) | {
+        "per_output": each,
+        "non_finite": int((~finite).sum()),
+        "warnings": _plain_warnings(predictions, finite, "so there is no error to give"),
+    }
 
 
 def reconstruction_error(x: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
@@ -163,14 +169,27 @@ def anomaly(labels: np.ndarray, scores: np.ndarray, max_fpr: float = 0.1) -> dic
     """
     from sklearn.metrics import roc_auc_score
 
-    scores, finite = _finite_rows(labels, scores)
-    # A score that is no number is an alarm: what the model cannot rate is not normal.
-    scores = np.where(finite, scores[:, 0], np.inf)
-    highest = scores[finite].max(initial=0.0)
-    scores = np.where(finite, scores, highest + 1)
+    _, finite = _finite_rows(labels, scores)
+    scores = alarms(scores)
     auc, aupr = ranking(np.asarray(labels) == 1, scores)
     partial = None if auc is None else float(roc_auc_score(labels, scores, max_fpr=max_fpr))
-    return {"auc": auc, "partial_auc": partial, "aupr": aupr, "non_finite": int((~finite).sum())}
+    return {
+        "auc": auc,
+        "partial_auc": partial,
+        "aupr": aupr,
+        "non_finite": int((~finite).sum()),
+        "warnings": [
+            *(["All test samples are of one kind: there is no ROC curve."] if auc is None else []),
+            *_plain_warnings(scores, finite, "and count as alarms", "score"),
+        ],
+    }
+
+
+def alarms(scores: np.ndarray) -> np.ndarray:
+    """Scores of anomalies `(n,)`; one that is no number is the highest: what is not rated is not normal."""
+    scores = np.asarray(scores, "float64").reshape(len(scores))
+    finite = np.isfinite(scores)
+    return np.where(finite, scores, scores[finite].max(initial=0.0) + 1)
 
 
 def confusion(labels: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarray:
@@ -207,14 +226,32 @@ def _finite_rows(labels, scores):
     return np.where(finite[:, None], scores, 0), finite
 
 
+def _warned_classes(support, names):
+    empty = [name for name, count in zip(names, support, strict=True) if count == 0]
+    return [f"Classes without samples, left out of the means: {', '.join(empty)}."] if empty else []
+
+
+def _plain_warnings(answers, finite, consequence, what="answer"):
+    """What is said of answers `(n, ...)` that are no classes."""
+    found = []
+    if (~finite).any():
+        found.append(
+            f"{(~finite).sum()} of {len(finite)} outputs are NaN or infinite, the first at index "
+            f"{(~finite).argmax()}, {consequence}."
+        )
+    elif len(answers) > 1 and (answers == answers[:1]).all():
+        found.append(f"Every {what} is the same: the model's prediction is constant.")
+    return found
+
+
 def _warnings(labels, answers, support, names):
     """What a reader must know before trusting the numbers."""
     found = []
     empty = [name for name, count in zip(names, support, strict=True) if count == 0]
     if len(empty) == len(names) - 1:
         found.append("All samples are of one class: accuracy says little, and there is no ROC curve.")
-    elif empty:
-        found.append(f"Classes without samples, left out of the means: {', '.join(empty)}.")
+    else:
+        found += _warned_classes(support, names)
     if len(answers) > 1 and (answers == answers[0]).all() and answers[0] >= 0:
         found.append(f"Every answer is {names[answers[0]]!r}: the model's prediction is constant.")
     if (answers < 0).any():

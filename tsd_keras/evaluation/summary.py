@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tsd_keras.data.dataset import SPLITS
-from tsd_keras.evaluation import calibration, costs, fidelity, intervals, metrics, robustness
+from tsd_keras.evaluation import calibration, costs, fidelity, intervals, metrics, robustness, scores
 from tsd_keras.evaluation.answers import Answers
 
 SCHEMA = 1
@@ -27,7 +27,7 @@ def summarize(answers: Answers, flatbuffers: dict[str, bytes], data, seed: int) 
         data: The data set.
         seed: Of the bootstrap.
     """
-    kind = {name: output_kind(one["float"]["test"]) for name, one in answers.outputs.items()}
+    kind = {name: output_kind(one["float"]["test"], data.labels) for name, one in answers.outputs.items()}
     models = {}
     for name in answers.outputs:
         row = costs.of_model(answers, name, flatbuffers[name])
@@ -47,8 +47,12 @@ def summarize(answers: Answers, flatbuffers: dict[str, bytes], data, seed: int) 
         "samples": {split: len(getattr(data, f"x_{split}")) for split in SPLITS},
         "models": models,
     }
-    if data.labels == "class" and data.y_test is not None:
-        _classifiers(result, answers, data, kind)
+    if data.y_test is not None:
+        _robust(result, answers, data)
+        if data.labels == "class":
+            _classifiers(result, answers, data)
+        else:
+            _others(result, answers, data, seed)
     result["boards"] = costs.on_boards(flatbuffers["student"], models["student"]["instructions"])
     return result
 
@@ -60,17 +64,29 @@ def _numbers(flatbuffer) -> str:
     return graph.read(flatbuffer).input.dtype
 
 
-def output_kind(outputs: np.ndarray) -> str:
-    """Whether outputs `(n, classes)` are probabilities or logits."""
+def output_kind(outputs: np.ndarray, labels: str) -> str:
+    """What outputs `(n, outputs)` are: `"probabilities"` or `"logits"` of classes, else the labels' kind."""
+    if labels in ("values", "anomaly"):
+        return labels
     finite = outputs[np.isfinite(outputs).all(-1)]
-    sums = len(finite) and (finite >= 0).all() and np.allclose(finite.sum(-1), 1, atol=1e-3)
-    return "probabilities" if sums else "logits"
+    shares = len(finite) > 0 and (finite >= 0).all() and (finite <= 1 + 1e-3).all()
+    shares = shares and (labels == "multi_label" or np.allclose(finite.sum(-1), 1, atol=1e-3))
+    return "probabilities" if shares else "logits"
 
 
-def probability(answers: Answers, name: str, engine: str, split: str = "test") -> np.ndarray:
-    """Class probabilities `(n, classes)` of a model on a split."""
+def read(outputs: np.ndarray, labels: str, kind: str) -> np.ndarray:
+    """Outputs `(n, outputs)` as the metrics take them: classes' as probabilities, others as they are."""
+    if labels == "class":
+        return calibration.probabilities(outputs, kind)
+    if labels == "multi_label" and kind == "logits":
+        return 1 / (1 + np.exp(-np.clip(outputs.astype("float64"), -700, 700)))
+    return outputs
+
+
+def given(answers: Answers, data, name: str, engine: str) -> np.ndarray:
+    """What a model says of the test split, as `read` gives it."""
     outputs = answers.outputs[name]
-    return calibration.probabilities(outputs[engine][split], output_kind(outputs["float"]["test"]))
+    return read(outputs[engine]["test"], data.labels, output_kind(outputs["float"]["test"], data.labels))
 
 
 def _engine_row(outputs, engine, answers, data, kind, seed):
@@ -85,7 +101,11 @@ def _engine_row(outputs, engine, answers, data, kind, seed):
         return {"samples": len(outputs["test"]), "splits": {}}
     row = splits.pop("test")
     row["splits"] = splits
-    if data.labels == "class":
+    if data.labels != "class":
+        drawn = scores.resampled(data.labels, data.y_test, read(outputs["test"], data.labels, kind), seed)
+        if drawn is not None:
+            row["intervals"] = {scores.SCORES[data.labels].key: scores.interval(drawn)}
+    else:
         if "train" in splits:
             row["generalization_gap"] = splits["train"]["accuracy"] - row["accuracy"]
         probabilities = calibration.probabilities(outputs["test"], kind)
@@ -97,25 +117,64 @@ def _engine_row(outputs, engine, answers, data, kind, seed):
 
 
 def _measure(labels, outputs, data, kind):
+    answers = read(outputs, data.labels, kind)
     if data.labels == "values":
-        return metrics.regression(labels, outputs)
+        return metrics.regression(labels, answers)
+    if data.labels == "anomaly":
+        return metrics.anomaly(labels, answers)
     if data.labels == "multi_label":
-        inside = np.isfinite(outputs).all() and outputs.min() >= 0 and outputs.max() <= 1
-        return metrics.multilabel(labels, outputs, 0.5 if inside else 0.0, data.class_names)
+        return metrics.multilabel(labels, answers, class_names=data.class_names)
     known = labels >= 0
-    probabilities = calibration.probabilities(outputs[known], kind)
-    found = metrics.classification(labels[known], probabilities, data.class_names)
+    found = metrics.classification(labels[known], answers[known], data.class_names)
     return found | {"samples": int(known.sum())}
 
 
-def _classifiers(result, answers, data, kind):
-    """What only classifiers with labels have: tests, robustness, fidelity, the samples to look at."""
+def _robust(result, answers, data):
+    """Adds every model's score on corrupted samples."""
+    for name, row in result["models"].items():
+        row["robustness"] = {
+            engine: _robustness(answers, data, name, engine) for engine in answers.corrupted.get(name, {})
+        }
+
+
+def _others(result, answers, data, seed):
+    """What models have whose labels are no classes: paired differences, fidelity, the samples to look at."""
+    models, labels = result["models"], data.y_test
+    engine = deployed(models["student"])
+    said = {(name, one): given(answers, data, name, one) for name in models for one in answers.outputs[name]}
+    drawn = {pair: scores.resampled(data.labels, labels, one, seed) for pair, one in said.items()}
+
+    def difference(first, second):
+        pair = drawn[first], drawn[second]
+        if any(one is None for one in pair):
+            return None
+        values = [scores.of(data.labels, labels, said[one]) for one in (first, second)]
+        return {"difference": values[0] - values[1], "interval": scores.interval(pair[0] - pair[1])}
+
+    rivals = [name for name in ("baseline", "control") if name in models]
+    result["differences"] = {
+        f"student_vs_{rival}": {
+            one: difference(("student", one), (rival, one)) for one in answers.outputs["student"]
+        }
+        for rival in rivals
+    } | {"int8_vs_float": {name: difference((name, engine), (name, "float")) for name in models}}
+    teacher = said["teacher", "float"]
+    for name, row in models.items():
+        if name != "teacher":
+            distances = {one: fidelity.distances(teacher, said[name, one]) for one in answers.outputs[name]}
+            row["fidelity"] = {one: {"distance": fidelity.mean(far)} for one, far in distances.items()}
+            row["fidelity"]["features"] = answers.features.get(name, {})
+    result["parting_samples"] = fidelity.furthest(fidelity.distances(teacher, said["student", engine]))
+
+
+def _classifiers(result, answers, data):
+    """What only classifiers with labels have: tests, fidelity, the samples to look at."""
     models, labels = result["models"], data.y_test
     engine = deployed(models["student"])
     right = {
-        (name, one): answers.outputs[name][one]["test"].argmax(-1) == labels
+        (name, one): np.isfinite(outputs["test"]).all(-1) & (outputs["test"].argmax(-1) == labels)
         for name in models
-        for one in answers.outputs[name]
+        for one, outputs in answers.outputs[name].items()
     }
     result["tests"] = {
         "student_vs_baseline": {
@@ -134,29 +193,31 @@ def _classifiers(result, answers, data, kind):
         }
     for name, row in models.items():
         row["quantization_loss"] = row["float"]["accuracy"] - row[deployed(row)]["accuracy"]
-        row["robustness"] = {
-            one: _robustness(answers, name, one, labels) for one in answers.corrupted.get(name, {})
-        }
         if name == "teacher":
             continue
-        teacher = probability(answers, "teacher", "float")
+        teacher = given(answers, data, "teacher", "float")
         row["fidelity"] = {
-            one: dataclasses.asdict(fidelity.compare(teacher, probability(answers, name, one), labels))
+            one: dataclasses.asdict(fidelity.compare(teacher, given(answers, data, name, one), labels))
             for one in answers.outputs[name]
         } | {"features": answers.features.get(name, {})}
-    teacher, student = probability(answers, "teacher", "float"), probability(answers, "student", engine)
+    teacher, student = (given(answers, data, *one) for one in (("teacher", "float"), ("student", engine)))
     result["parting_samples"] = fidelity.parting_samples(teacher, student)
 
 
-def _robustness(answers, name, engine, labels):
-    """Accuracy under each corruption at five severities, their mean, and that relative to clean."""
-    chosen = answers.corrupted_samples
-    clean = float((answers.outputs[name][engine]["test"][chosen].argmax(-1) == labels[chosen]).mean())
+def _robustness(answers, data, name, engine):
+    """The score under each corruption at five severities, their mean, and that relative to clean."""
+    chosen, outputs = answers.corrupted_samples, answers.outputs[name]
+    labels, kind = data.y_test[chosen], output_kind(outputs["float"]["test"], data.labels)
+
+    def measured(given):
+        return scores.of(data.labels, labels, read(given, data.labels, kind))
+
+    clean = measured(outputs[engine]["test"][chosen])
     rows = {
-        key: [float((one.argmax(-1) == labels[chosen]).mean()) for one in severities]
+        key: [measured(one) for one in severities]
         for key, severities in answers.corrupted[name][engine].items()
     }
-    if not rows:
+    if clean is None or not rows or any(one is None for values in rows.values() for one in values):
         return None
     mean = float(np.mean(list(rows.values())))
     return {

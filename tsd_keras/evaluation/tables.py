@@ -7,30 +7,30 @@ import pathlib
 
 import numpy as np
 
-from tsd_keras.evaluation import summary
+from tsd_keras.evaluation import metrics, scores, summary
 from tsd_keras.evaluation.answers import Answers
 
 FOLDER = "evaluation"
 _POINTS = 101  # of an averaged curve
 _NUMBERS = ("accuracy", "precision", "recall", "f1", "auc", "aupr", "ece", "mae", "rmse", "r2", "exact")
+_NUMBERS += ("partial_auc",)
 
 
 ALWAYS = ("metrics", "boards", "layers", "quantization", "arena", "history")
-OF_CLASSIFIERS = (
-    "per_class",
-    "confusion",
-    "reliability",
-    "robustness",
-    "predictions",
-    "roc",
-    "precision_recall",
-)
+OF_LABELLED = ("robustness", "predictions")
+_CURVES = ("roc", "precision_recall")
+# Further tables, by what the labels are.
+_OF_TASK = {
+    "class": ("per_class", "confusion", "reliability", *_CURVES),
+    "multi_label": ("per_class", *_CURVES),
+    "values": (),
+    "anomaly": _CURVES,
+}
 
 
 def names(data) -> tuple[str, ...]:
     """The tables of a run on a data set."""
-    classifier = data.labels == "class" and data.y_test is not None
-    return ALWAYS + OF_CLASSIFIERS if classifier else ALWAYS
+    return ALWAYS if data.y_test is None else ALWAYS + OF_LABELLED + _OF_TASK[data.labels]
 
 
 def build(result: dict, answers: Answers, data, flatbuffers: dict, workdir: pathlib.Path) -> dict[str, str]:
@@ -46,15 +46,19 @@ def build(result: dict, answers: Answers, data, flatbuffers: dict, workdir: path
     rows = {"metrics": _metrics(result), "boards": _boards(result)}
     rows |= _costs(flatbuffers, answers.layers) | {"history": _history(workdir)}
     rows["quantization"] = _diagnosed(answers.diagnosed)
-    if "predictions" in names(data):
-        rows |= {
-            "per_class": _per_class(result),
-            "confusion": _confusion(result),
-            "reliability": _reliability(result),
-            "robustness": _robustness(result),
-            "predictions": _predictions(answers, data),
-        } | _curves(result, answers, data)
-    return {name: text(header, body) for name, (header, body) in rows.items()}
+    wanted = names(data)
+    if "predictions" in wanted:
+        rows["predictions"] = _predictions(answers, data)
+    if "roc" in wanted:
+        rows |= _curves(result, answers, data)
+    makers = {
+        "per_class": _per_class,
+        "confusion": _confusion,
+        "reliability": _reliability,
+        "robustness": _robustness,
+    }
+    rows |= {name: make(result) for name, make in makers.items() if name in wanted}
+    return {name: text(*rows[name]) for name in wanted}
 
 
 def text(header: list[str], rows: list) -> str:
@@ -79,12 +83,12 @@ def _engine_rows(result):
 
 
 def _metrics(result):
-    rows = []
+    rows, key = [], scores.SCORES[result["task"]].key
     for name, engine, row in _engine_rows(result):
         for split, one in {"test": row, **row.get("splits", {})}.items():
-            bounds = one.get("intervals", {}).get("accuracy", (None, None))
+            bounds = one.get("intervals", {}).get(key, (None, None))
             rows.append([name, engine, split, *(one.get(key) for key in _NUMBERS), *bounds])
-    return ["model", "engine", "split", *_NUMBERS, "accuracy_low", "accuracy_high"], rows
+    return ["model", "engine", "split", *_NUMBERS, f"{key}_low", f"{key}_high"], rows
 
 
 def _per_class(result):
@@ -123,14 +127,22 @@ def _robustness(result):
         for engine, one in row["robustness"].items():
             for key, values in one["corruptions"].items() if one else ():
                 rows += [[name, engine, key, i + 1, value] for i, value in enumerate(values)]
-    return ["model", "engine", "corruption", "severity", "accuracy"], rows
+    return ["model", "engine", "corruption", "severity", scores.SCORES[result["task"]].key], rows
 
 
 def _predictions(answers, data):
+    """What every model says of every test sample: a class, the score of an anomaly, or all values."""
     columns = [(name, engine) for name, one in answers.outputs.items() for engine in one]
-    given = [answers.outputs[name][engine]["test"].argmax(-1).tolist() for name, engine in columns]
+    said = [_said(summary.given(answers, data, *column), data.labels) for column in columns]
     header = ["sample", "label", *(f"{name}_{engine}" for name, engine in columns)]
-    return header, list(zip(range(len(data.y_test)), data.y_test.tolist(), *given, strict=True))
+    labels = data.y_test.tolist() if data.y_test.ndim == 1 else _said(data.y_test, "values")
+    return header, list(zip(range(len(data.y_test)), labels, *said, strict=True))
+
+
+def _said(given: np.ndarray, labels: str) -> list:
+    if labels == "class":
+        return np.where(np.isfinite(given).all(-1), given.argmax(-1), -1).tolist()
+    return [" ".join(f"{value:.6g}" for value in row) for row in given.reshape(len(given), -1)]
 
 
 def _curves(result, answers, data):
@@ -141,17 +153,13 @@ def _curves(result, answers, data):
     roc, pr = [], []
     for name, row in result["models"].items():
         engine = summary.deployed(row)
-        probability = summary.probability(answers, name, engine)
-        finite = np.isfinite(probability).all(-1)
-        labels, probability = data.y_test[finite], probability[finite]
         rising, falling = [], []
-        for index in range(probability.shape[1]):
-            positive = labels == index
+        for positive, found in _against_the_rest(summary.given(answers, data, name, engine), data):
             if positive.all() or not positive.any():
                 continue
-            false_rate, true_rate, _ = roc_curve(positive, probability[:, index])
+            false_rate, true_rate, _ = roc_curve(positive, found)
             rising.append(np.interp(grid, false_rate, true_rate))
-            precision, recall, _ = precision_recall_curve(positive, probability[:, index])
+            precision, recall, _ = precision_recall_curve(positive, found)
             falling.append(np.interp(grid, recall[::-1], precision[::-1]))
         if rising:
             roc += [[name, engine, float(x), float(y)] for x, y in zip(grid, np.mean(rising, 0), strict=True)]
@@ -160,6 +168,17 @@ def _curves(result, answers, data):
         "roc": (["model", "engine", "false_positive_rate", "true_positive_rate"], roc),
         "precision_recall": (["model", "engine", "recall", "precision"], pr),
     }
+
+
+def _against_the_rest(given, data):
+    """For every class, or for anomalies: which samples are positive, and the model's scores, both `(n,)`."""
+    if data.labels == "anomaly":
+        return [(data.y_test == 1, metrics.alarms(given))]
+    finite = np.isfinite(given).all(-1)
+    labels, given = data.y_test[finite], given[finite]
+    if data.labels == "multi_label":
+        return [(labels[:, index] == 1, given[:, index]) for index in range(given.shape[1])]
+    return [(labels == index, given[:, index]) for index in range(given.shape[1])]
 
 
 def _diagnosed(rows):

@@ -1,5 +1,7 @@
 """Networks of dense layers: a classifier and an autoencoder."""
 
+import math
+
 import keras
 from keras import layers
 
@@ -37,7 +39,7 @@ def mlp(
 
 
 def autoencoder(
-    input_shape: tuple[int],
+    input_shape: tuple[int, ...],
     widths: Widths = (128, 128, 128, 128),
     bottleneck: Count = 8,
     name: str = "autoencoder",
@@ -48,19 +50,21 @@ def autoencoder(
     for 640 features, MLPerf Tiny's anomaly detection reference (269,992 parameters).
 
     Args:
-        input_shape: `(features,)`.
+        input_shape: Any shape; it is flattened.
         widths: Units of the encoder's layers; the decoder mirrors them.
         bottleneck: Units of the narrowest layer.
         name: Name of the model.
 
     Returns:
-        A functional model whose output, the dense layer `reconstruction`, has the input's shape. The
-        narrowest activation is called `bottleneck_out`.
+        A functional model whose output, the dense layer `reconstruction`, holds the input's values,
+        `(batch, features)`. The narrowest activation is called `bottleneck_out`.
     """
-    inputs = x = parts.checked_input(input_shape, name, "vectors", ("features",))
+    inputs = x = keras.Input(tuple(input_shape), name="input")
+    if len(input_shape) > 1:
+        x = layers.Flatten(name="flatten")(x)
     names = [f"encoder{i}" for i in range(1, len(widths) + 1)]
     names += ["bottleneck", *(f"decoder{i}" for i in range(1, len(widths) + 1))]
     for layer, width in zip(names, [*widths, bottleneck, *reversed(widths)], strict=True):
         x = parts.normalized(x, layers.Dense(width, name=layer), f"{layer}_out")
-    outputs = layers.Dense(input_shape[0], name="reconstruction")(x)
+    outputs = layers.Dense(math.prod(input_shape), name="reconstruction")(x)
     return keras.Model(inputs, outputs, name=name)

@@ -1,7 +1,8 @@
 """The model card of a run as Markdown, ready for a repository; after Mitchell et al., arXiv 1810.03993."""
 
+from tsd_keras.evaluation.scores import SCORES
 from tsd_keras.evaluation.summary import deployed
-from tsd_keras.report.verdict import ENGINES, SCORES, percent, score, sentence
+from tsd_keras.report.verdict import ENGINES, percent, score, sentence
 
 
 def build(title: str, metrics: dict, about: dict) -> str:
@@ -9,10 +10,10 @@ def build(title: str, metrics: dict, about: dict) -> str:
     student = metrics["models"]["student"]
     engine = deployed(student)
     lines = [f"# {title}", "", sentence(metrics), ""]
-    lines += [f"{SCORES[metrics['task']][1]} on the test split, and costs:", ""]
+    lines += [f"{SCORES[metrics['task']].title} on the test split, and costs:", ""]
     lines += ["| model | " + " | ".join(_columns(metrics)) + " | parameters | MACs | bytes | arena bytes |"]
     lines += ["|---" * (5 + len(_columns(metrics))) + "|"]
-    key = SCORES[metrics["task"]][0]
+    key = SCORES[metrics["task"]].key
     for name, row in metrics["models"].items():
         shown = [score((row.get(one) or {}).get(key), metrics["task"]) for one in _engines(metrics)]
         costs = [
@@ -21,7 +22,11 @@ def build(title: str, metrics: dict, about: dict) -> str:
         lines.append("| " + " | ".join([name, *shown, *costs]) + " |")
     lines += ["", "## Intended use", ""]
     kind = {"class": "one of the classes", "multi_label": "any of the classes", "values": "the values"}
-    lines.append(f"A sample in, {kind[metrics['task']]} out: {', '.join(metrics['classes'])}. ")
+    if metrics["task"] == "anomaly":
+        lines.append("A sample in, its reconstruction out: the larger their mean square difference, the ")
+        lines.append("likelier an anomaly. Learned from normal samples alone.")
+    else:
+        lines.append(f"A sample in, {kind[metrics['task']]} out: {', '.join(metrics['classes'])}. ")
     lines.append(f"Input: {about['preprocessing']}.")
     lines += ["", "## Data", ""]
     counts = ", ".join(f"{count:,} for {split}" for split, count in metrics["samples"].items())
@@ -73,11 +78,13 @@ def _limits(metrics, engine) -> list[str]:
     found = [f"- {warning}" for warning in (student[engine] or {}).get("warnings", ())]
     for one, row in student.get("robustness", {}).items():
         if row:
-            worst = min(row["corruptions"], key=lambda key: row["corruptions"][key][-1])
+            better, task = SCORES[metrics["task"]], metrics["task"]
+            most = min if better.more_is_better else max
+            worst = most(row["corruptions"], key=lambda key: row["corruptions"][key][-1])
             found.append(
-                f"- Corrupted inputs, {ENGINES[one]}: {percent(row['relative'])} of the clean accuracy is "
-                f"left on average; {worst.replace('_', ' ')} harms most "
-                f"({percent(row['corruptions'][worst][-1])} at severity 5)."
+                f"- Corrupted inputs, {ENGINES[one]}: {better.name} {score(row['mean'], task)} on average, "
+                f"{score(row['clean'], task)} on the clean ones; {worst.replace('_', ' ')} harms most "
+                f"({score(row['corruptions'][worst][-1], task)} at severity 5)."
             )
     if (student[engine] or {}).get("ece") is not None:
         found.append(f"- Its confidence is off by {percent(student[engine]['ece'])} on average (ECE).")
@@ -88,4 +95,4 @@ def _limits(metrics, engine) -> list[str]:
             + (f"costs {lost:.1f}" if lost >= 0 else f"gains {-lost:.1f}")
             + " points against float."
         )
-    return found or ["- Not measured: the test split has no class labels."]
+    return found or ["- Not measured: the test split has no labels."]

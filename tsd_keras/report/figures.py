@@ -4,9 +4,10 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 
+from tsd_keras.evaluation.scores import SCORES
 from tsd_keras.evaluation.summary import deployed
 from tsd_keras.report import svg
-from tsd_keras.report.verdict import ENGINES, percent
+from tsd_keras.report.verdict import ENGINES, percent, score
 
 MODELS = ("teacher", "baseline", "student")
 
@@ -47,7 +48,7 @@ def sections(metrics: dict, read: Callable[[str], list[dict]]) -> list[Section]:
         ),
         Section(
             "Right and wrong",
-            "Curves are one class against the rest, averaged over the classes, as deployed.",
+            _CURVES_TEXT.get(metrics["task"], ""),
             (*_curves(metrics, read), *_reliability(metrics)),
         ),
         Section(
@@ -55,7 +56,8 @@ def sections(metrics: dict, read: Callable[[str], list[dict]]) -> list[Section]:
         ),
         Section(
             "Robustness",
-            "Accuracy on corrupted test samples, the same for every model, at five severities.",
+            f"{SCORES[metrics['task']].title} on corrupted test samples, the same for every model, at five "
+            "severities.",
             tuple(_robustness(metrics)),
             _robustness_legend(metrics),
         ),
@@ -66,6 +68,14 @@ def sections(metrics: dict, read: Callable[[str], list[dict]]) -> list[Section]:
         ),
     ]
     return [section for section in found if section.figures]
+
+
+_OF_CLASSES = "Curves are one class against the rest, averaged over the classes, as deployed."
+_CURVES_TEXT = {
+    "class": _OF_CLASSES,
+    "multi_label": _OF_CLASSES,
+    "anomaly": "Anomalies against what is normal, as deployed.",
+}
 
 
 def _by(rows: list[dict], *keys: str) -> dict[tuple, list[dict]]:
@@ -80,10 +90,11 @@ def _training(read) -> Iterator[Figure]:
     for log, title in (
         ("val_loss", "Validation loss on the labels"),
         ("val_accuracy", "Validation accuracy"),
+        ("val_mean_absolute_error", "Validation error, absolute"),
     ):
         found = {model: groups.get((model, _hard(groups, model, log)), []) for model in MODELS}
         series = [_series(model, f"s-{model}", rows) for model, rows in found.items()]
-        yield from _lines(title, series, log.removeprefix("val_"), log_y=log == "val_loss")
+        yield from _lines(title, series, log.removeprefix("val_").replace("_", " "), log_y=log == "val_loss")
     terms = [log for model, log in groups if model == "student" and not log.startswith("val_")]
     for end, title in (("_loss", "Terms of the student's loss"), ("_weight", "Weights of the terms")):
         names = [log for log in terms if log.endswith(end) and log not in ("distillation_loss", "total_loss")]
@@ -206,19 +217,22 @@ def _robustness(metrics) -> Iterator[Figure]:
     lines = _robust_rows(metrics)
     if not lines:
         return
-    low = min(min(map(min, row["corruptions"].values())) for *_, row in lines)
+    task = metrics["task"]
+    everything = [value for *_, row in lines for values in row["corruptions"].values() for value in values]
+    everything += [row["clean"] for *_, row in lines]
+    limits = (0, max(everything)) if task == "values" else (min(*everything, 0.5), 1)
     lines = [
         (model, engine, row | {"corruptions": {"mean": _means(row)} | row["corruptions"]})
         for model, engine, row in lines
     ]
     for name in lines[0][2]["corruptions"]:
-        axes = svg.Axes((0, 5), (min(low, 0.5), 1), "severity", "accuracy", height=200)
+        axes = svg.Axes((0, 5), limits, "severity", SCORES[task].name, height=200)
         series = [
             svg.Series(model, _style(model, engine), range(6), [row["clean"], *row["corruptions"][name]])
             for model, engine, row in lines
         ]
         ends = ", ".join(
-            f"{model} {ENGINES[engine]} {percent(one['corruptions'][name][-1])}"
+            f"{model} {ENGINES[engine]} {score(one['corruptions'][name][-1], task)}"
             for model, engine, one in lines
         )
         titles = {"jpeg": "JPEG", "mean": "All of them, mean"}
@@ -242,11 +256,14 @@ def _robust_rows(metrics) -> list[tuple[str, str, dict]]:
 
 
 def _robustness_legend(metrics) -> str:
+    def relative(row):
+        return f", {percent(row['relative'])} of clean" if row["relative"] is not None else ""
+
     return svg.legend(
         [
             (
-                f"{model}, {ENGINES[engine]}: {percent(row['mean'])} in the mean, "
-                f"{percent(row['relative'])} of clean",
+                f"{model}, {ENGINES[engine]}: {score(row['mean'], metrics['task'])} in the mean"
+                f"{relative(row)}",
                 _style(model, engine),
             )
             for model, engine, row in _robust_rows(metrics)

@@ -6,9 +6,10 @@ from html import escape
 
 from tsd_keras.evaluation import tables
 from tsd_keras.evaluation.costs import CHIP
+from tsd_keras.evaluation.scores import SCORES
 from tsd_keras.evaluation.summary import deployed
 from tsd_keras.report import figures, samples
-from tsd_keras.report.verdict import ENGINES, SCORES, percent, score, sentence
+from tsd_keras.report.verdict import ENGINES, percent, score, sentence
 
 _STYLE = pathlib.Path(__file__).with_name("style.css")
 
@@ -84,7 +85,7 @@ def _cell(content: str) -> str:
 
 def verdict_table(metrics: dict) -> str:
     """Worth, cost and boards: every model in one column, so that it fits a phone."""
-    key, name, _ = SCORES[metrics["task"]]
+    key, name = SCORES[metrics["task"]].key, SCORES[metrics["task"]].title
     models, numbers = metrics["models"], metrics.get("numbers", "")
     engines = [one for one in ENGINES if any(row.get(one) for row in models.values())]
     rows = [
@@ -101,7 +102,8 @@ def verdict_table(metrics: dict) -> str:
         if any(engine in row["memory"] for row in models.values())
     ]
     rows = [row for row in rows if any(cell != "–" for cell in row[1:])]
-    intervals = " with its 95 % interval" if metrics["task"] == "class" else ""
+    known = any((row.get(one) or {}).get("intervals") for row in models.values() for one in engines)
+    intervals = " with its 95 % interval" if known else ""
     caption = (
         f"{name} on {metrics['samples']['test']:,} test samples{intervals}; costs as converted to {numbers}, "
         "with their share of the teacher's."
@@ -160,7 +162,10 @@ def _score(row, key, task):
     if not row or row.get(key) is None:
         return "–"
     bounds = row.get("intervals", {}).get(key)
-    return score(row[key], task) + (f"\n{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}" if bounds else "")
+    if not bounds:
+        return score(row[key], task)
+    shown = [f"{100 * bound:.1f}" if task == "class" else score(bound, task) for bound in bounds]
+    return f"{score(row[key], task)}\n{'–'.join(shown)}"
 
 
 def _warnings(metrics):
@@ -244,7 +249,7 @@ def _milliseconds(value) -> str:
 def _tests(metrics) -> str:
     """Paired tests and fidelity, in two small tables."""
     if "tests" not in metrics:
-        return ""
+        return _differences(metrics) if "differences" in metrics else ""
     rows = []
     for engine, test in metrics["tests"]["student_vs_baseline"].items():
         rows.append([f"student against baseline, {ENGINES[engine]}", *_test(test)])
@@ -265,18 +270,49 @@ def _tests(metrics) -> str:
                         f"{name}, {ENGINES[engine]}",
                         percent(one["agreement"]),
                         percent(one["agreement_on_errors"]),
-                        f"{one['kl']:.4f}",
+                        "–" if one["kl"] is None else f"{one['kl']:.4f}",
                     ]
                 )
     header = ["against the teacher (float)", "same answer", "same where the teacher errs", "KL in nats"]
     parts.append(table(header, rows))
+    parts.append(_features(metrics))
+    return f"<section><h2>Tests and fidelity</h2>{''.join(parts)}</section>"
+
+
+def _features(metrics) -> str:
+    """How far the students' tapped layers are from the teacher's."""
     rows = [
         [name, tap, "–" if value is None else f"{value:.3f}"]
         for name in ("baseline", "student")
         for tap, value in metrics["models"][name]["fidelity"]["features"].items()
     ]
-    if rows:
-        parts.append(table(["model", "tap", "distance of features (1 - CKA)"], rows, words=(1,)))
+    return table(["model", "tap", "distance of features (1 - CKA)"], rows, words=(1,)) if rows else ""
+
+
+def _differences(metrics) -> str:
+    """The same as `_tests` for labels that are no classes: differences of the score, with their intervals."""
+    task, differences = metrics["task"], metrics["differences"]
+    named = {
+        f"student against {key.removeprefix('student_vs_')}, {ENGINES[engine]}": one
+        for key, by_engine in differences.items()
+        if key != "int8_vs_float"
+        for engine, one in by_engine.items()
+    } | {f"int8 against float, {name}": one for name, one in differences["int8_vs_float"].items()}
+    rows = [
+        [label, score(one["difference"], task), " to ".join(score(bound, task) for bound in one["interval"])]
+        for label, one in named.items()
+        if one is not None
+    ]
+    header = ["on the same test samples", f"difference of {SCORES[task].name}", "its 95 % interval"]
+    parts = [table(header, rows)] if rows else []
+    rows = [
+        [f"{name}, {ENGINES[engine]}", _digits(metrics["models"][name]["fidelity"][engine]["distance"])]
+        for name in ("baseline", "student")
+        for engine in ENGINES
+        if engine in metrics["models"][name]["fidelity"]
+    ]
+    parts.append(table(["against the teacher (float)", "mean distance of what they say"], rows))
+    parts.append(_features(metrics))
     return f"<section><h2>Tests and fidelity</h2>{''.join(parts)}</section>"
 
 
@@ -334,7 +370,11 @@ def _parting(metrics, parsed, data) -> str:
     rows, names = parsed["predictions"], metrics["classes"]
 
     def named(row, column):
-        return names[int(row[column])]
+        if metrics["task"] == "class":
+            return names[int(row[column])] if int(row[column]) >= 0 else "no number"
+        if metrics["task"] == "anomaly" and column == "label":
+            return names[int(row[column])]
+        return _brief(row[column])
 
     captions = [
         f"{named(rows[index], 'label')}: teacher {named(rows[index], 'teacher_float')}, "
@@ -342,10 +382,19 @@ def _parting(metrics, parsed, data) -> str:
         for index in indices
     ]
     drawn = samples.pictures(indices, data, captions)
+    order = "Those whose answers are furthest apart."
+    if metrics["task"] == "class":
+        order = "Other answers first, then by the divergence of their probabilities."
     return drawn and (
         '<section><h2>Where teacher and student part</h2><p class="soft">Each with its label. '
-        f"Other answers first, then by the divergence of their probabilities.</p>{drawn}</section>"
+        f"{order}</p>{drawn}</section>"
     )
+
+
+def _brief(values: str, most: int = 4) -> str:
+    """The first of some numbers, with three digits."""
+    numbers = values.split()
+    return " ".join(f"{float(value):.3g}" for value in numbers[:most]) + (" …" if len(numbers) > most else "")
 
 
 def _about(about) -> str:

@@ -95,7 +95,8 @@ def build(flatbuffer: bytes, data, outputs: str) -> str:
     kind = _kind(shape)
     try:
         if kind is None or data.labels == "anomaly":
-            raise UserError("it is made for what answers images and short signals")
+            wanted = "classes or values to show" if kind else "images and short signals"
+            raise UserError(f"it is made for {wanted}")
         module = webassembly(flatbuffer)
     except UserError as error:
         note = f'<p class="note">Left out: {escape(str(error))}.</p>'

@@ -1,17 +1,11 @@
 """Is the student worth it, what does it cost, where does it run: in one sentence."""
 
+from tsd_keras.evaluation.scores import SCORES
 from tsd_keras.evaluation.summary import deployed
 
 ENGINES = {"float": "Keras, float", "litert": "LiteRT", "tflm": "TFLM", "c": "generated C"}
 _FORMS = {"pruned": "pruned", "clustered": "clustered", "aware": "trained quantized"}
 _RUNTIMES = {"tflm": "under TFLM", "c": "as generated C"}
-# What stands for a model's worth, by task: its key, its name, and whether more is better.
-SCORES = {
-    "class": ("accuracy", "Accuracy", True),
-    "multi_label": ("f1", "Macro F1", True),
-    "values": ("mae", "Mean absolute error", False),
-    "anomaly": ("auc", "AUC", True),
-}
 
 
 def percent(value: float | None) -> str:
@@ -23,25 +17,34 @@ def score(value: float | None, task: str) -> str:
     """A model's score as the task's readers know it."""
     if value is None:
         return "–"
-    return percent(value) if task == "class" else f"{value:.3f}" if task != "values" else f"{value:.4g}"
+    if task == "class":
+        return percent(value)
+    return f"{value:.4g}" if task == "values" else f"{round(value, 3) + 0.0:.3f}"  # 0, where it is -0
 
 
 def sentence(metrics: dict) -> str:
     """The verdict on a run, from the contents of its `metrics.json`."""
-    student, teacher = metrics["models"]["student"], metrics["models"]["teacher"]
-    engine, key = deployed(student), SCORES[metrics["task"]][0]
-    if (student[engine] or {}).get(key) is None or (teacher[engine] or {}).get(key) is None:
-        return (
-            f"How good the student is was not measured, for the test split has no labels; it has "
-            f"{_size(metrics)}; {_where(metrics)}."
-        )
+    student = metrics["models"]["student"]
+    engine, key = deployed(student), SCORES[metrics["task"]].key
+    if (student[engine] or {}).get(key) is None:
+        why = _unknown(student[engine])
+        return f"How good the student is {why}; it has {_size(metrics)}; {_where(metrics)}."
     worth = _worth(metrics, engine) if metrics["task"] == "class" else _plain_worth(metrics, engine)
     return f"{worth}, with {_size(metrics)}; {_where(metrics)}.{_control(metrics, engine)}{_tables(student)}"
 
 
+def _unknown(row) -> str:
+    """Why there is no score."""
+    if not row or "non_finite" not in row:
+        return "was not measured, for the test split has no labels"
+    if row["non_finite"]:
+        return f"cannot be said, for {row['non_finite']} of its outputs are NaN or infinite"
+    return "cannot be said, for the test split leaves the score undefined"
+
+
 def _control(metrics, engine) -> str:
     """What the student's form brought or cost, against as many epochs in float and quantizing afterwards."""
-    if "control" not in metrics["models"]:
+    if "student_vs_control" not in metrics.get("tests", {}):
         return ""
     own, other = (metrics["models"][name][engine]["accuracy"] for name in ("student", "control"))
     test = metrics["tests"]["student_vs_control"][engine]
@@ -136,16 +139,33 @@ def _points(difference: float) -> str:
 
 
 def _plain_worth(metrics, engine) -> str:
-    key, name, _ = SCORES[metrics["task"]]
+    """The same for labels that are no classes: by the interval of the difference on the same samples."""
+    found = SCORES[metrics["task"]]
     shown = {
-        model: score(row[engine][key], metrics["task"]) if row[engine] else "–"
+        model: score((row[engine] or {}).get(found.key), metrics["task"])
         for model, row in metrics["models"].items()
     }
     return (
-        f"{name} of the student on {_engine(metrics, engine)}: {shown['student']}, against "
-        f"{shown['baseline']} of the same network trained without a teacher and {shown['teacher']} of its "
-        "teacher"
+        f"{_paid(metrics, engine)}: {found.name} of the student "
+        f"on {_engine(metrics, engine)} {shown['student']}, against {shown['baseline']} of the same network "
+        f"trained without a teacher{_difference(metrics, engine)} and {shown['teacher']} of its teacher"
     )
+
+
+def _paid(metrics, engine) -> str:
+    test = metrics["differences"]["student_vs_baseline"][engine]
+    if test is None or test["interval"][0] <= 0 <= test["interval"][1]:
+        return "Distillation made no proven difference"
+    better = (test["difference"] > 0) == SCORES[metrics["task"]].more_is_better
+    return "Distillation paid off" if better else "Distillation did harm"
+
+
+def _difference(metrics, engine) -> str:
+    test = metrics["differences"]["student_vs_baseline"][engine]
+    if test is None:
+        return ""
+    low, high = (score(bound, metrics["task"]) for bound in test["interval"])
+    return f" (95 % interval of the difference {low} to {high})"
 
 
 def _engine(metrics, engine) -> str:
