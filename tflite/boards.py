@@ -153,7 +153,7 @@ def get(name: str) -> Board:
     if name not in boards:
         near = difflib.get_close_matches(name, boards, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError(f"No board is called {name!r}; {hint}Boards: {', '.join(boards)}, or all.")
+        raise UserError(f"No board is called {name!r}; {hint}Boards: {', '.join(boards)}.")
     return boards[name]
 
 

@@ -21,11 +21,13 @@ _INSTALL = {
 
 def parser() -> argparse.ArgumentParser:
     """The verb's arguments."""
+    from tflite import boards
+
     arguments = argparse.ArgumentParser(
         prog="python -m tsd_keras.flash",
         description="Builds and uploads an exported project by calling arduino-cli, idf.py or pio.",
     )
-    arguments.add_argument("--board", required=True, help="a name of firmware/boards.yaml")
+    arguments.add_argument("--board", required=True, help=f"one of {', '.join(boards.load())}")
     arguments.add_argument("--export", required=True, help="folder that export wrote, or a distill run's")
     arguments.add_argument("--example", default="SelfTest", help="SelfTest, Evaluate or Sensor")
     arguments.add_argument(

@@ -26,6 +26,10 @@ def test_every_board_states_its_facts_and_their_sources():
             assert isinstance(getattr(board, key), int) and getattr(board, key) > 0
         assert board.core_ram_bytes + board.stack_bytes < board.ram_bytes
         assert re.fullmatch(r"\w+:\w+:\w+", board.fqbn) and board.sources
+        for fact in ("clock", "RAM", "flash", "FQBN", "PlatformIO"):
+            assert any(fact in source.rpartition(": ")[0] for source in board.sources), (board.name, fact)
+        if board.sensor.startswith("IMU"):
+            assert any("sensor" in source for source in board.sources)
         assert set(board.engines) <= {"c", "tflm"} and board.toolchain in ("arduino-cli", "esp-idf")
     assert "tflm" not in found["mega2560"].engines
 
@@ -75,5 +79,5 @@ def test_the_generated_c_is_counted_as_it_is_generated():
 
 
 def test_an_unknown_board_is_answered_with_the_nearest():
-    with pytest.raises(UserError, match="did you mean 'esp32c3'"):
+    with pytest.raises(UserError, match=r"did you mean 'esp32c3'\? Boards: nano33ble, .*, pico\.$"):
         boards.get("esp32-c3")

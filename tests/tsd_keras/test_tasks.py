@@ -8,7 +8,7 @@ import yaml
 from finished_run import ROOT, verb
 from sklearn import datasets, metrics, preprocessing
 
-TRAINING = {"epochs": 40, "learning_rate": 0.01, "batch_size": 16}
+TRAINING = {"epochs": 12, "learning_rate": 0.02}
 
 
 def finished(folder, data, teacher, student, training=TRAINING):
@@ -79,7 +79,7 @@ def test_several_labels_of_a_sample(tmp_path):
         {"model": "mlp", "widths": [12]},
     )
     row = found["models"]["student"]["float"]
-    assert [one["name"] for one in row["per_class"]] == names and row["f1"] > 0.9
+    assert [one["name"] for one in row["per_class"]] == names and row["f1"] > 0.8
     said = np.array([list(map(float, text.split())) for text in rows["student_float"]]) >= 0.5
     truth = np.array([list(map(float, text.split())) for text in rows["label"]])
     assert row["f1"] == pytest.approx(metrics.f1_score(truth, said, average="macro"), abs=1e-6)
@@ -98,7 +98,7 @@ def test_a_value_is_predicted(tmp_path):
         {"source": "npz", "path": str(path), "labels": "values", "class_names": ["progress"]},
         {"model": "mlp", "widths": [16]},
         {"model": "mlp", "widths": [4]},
-        TRAINING | {"learning_rate": 0.003, "epochs": 15},
+        TRAINING | {"learning_rate": 0.01},
     )
     row = found["models"]["student"]["float"]
     assert row["mae"] == pytest.approx(np.abs(rows["label"] - rows["student_float"]).mean(), abs=1e-5)
