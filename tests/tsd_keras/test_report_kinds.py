@@ -58,6 +58,7 @@ class Run:
         self.config = types.SimpleNamespace(
             seed=0,
             distillation=distillation,
+            quantize=types.SimpleNamespace(forms=()),
             firmware=types.SimpleNamespace(name="waves"),
             resolved=lambda: {"seed": 0},
         )
@@ -71,6 +72,9 @@ class Run:
 
     def as_input(self, name, samples):
         return samples
+
+    def look_up_tables(self):
+        return None
 
 
 def reported(workdir, data, models, mode="int8"):
