@@ -17,14 +17,25 @@ typedef struct {
 } tsd_fully_connected_args;
 
 #if defined(TSD_DSP)
-/* All channels, eight at a time; the input's length is a multiple of 4. */
+/* All channels, eight at a time, the last group filled up with zeros; the input's length is a multiple of 4. */
 static inline void tsd_fully_connected_eights(const tsd_fully_connected_args *p, const int8_t *input,
                                               int8_t *output) {
   const int32_t *const x = (const int32_t *)(const void *)input;
-  const int32_t groups = p->dot.depth / 4;
-  const tsd_dsp_block block = {p->stream, x, x + groups / TSD_UNROLLED * TSD_UNROLLED, x + groups, output, output, p->stream + p->words,
-                               2 * p->dot.requantize.output_offset + 1, p->scales, p->scales_step};
-  tsd_eights(&block);
+  const int32_t groups = p->dot.depth / 4, eights = p->dot.channels / 8, rest = p->dot.channels % 8;
+  const int32_t group = p->words / (eights + (rest > 0));
+  tsd_dsp_block block = {p->stream, x, x + groups / TSD_UNROLLED * TSD_UNROLLED, x + groups, output, output,
+                         p->stream + eights * group, 2 * p->dot.requantize.output_offset + 1, p->scales,
+                         p->scales_step};
+  if (eights > 0) tsd_eights(&block);
+  if (rest > 0) {
+    int8_t last[8];
+    block.stream = block.stream_end;
+    block.stream_end += group;
+    block.out_a = last;
+    block.scales += eights * p->scales_step / 4;
+    tsd_eights(&block);
+    memcpy(output + 8 * eights, last, (size_t)rest);
+  }
 }
 #endif
 

@@ -478,7 +478,7 @@ def svdf(draw):
 @st.composite
 def fully_connected_eights(draw):
     """Shapes that the DSP form takes, long enough for its unrolled loop."""
-    depth, channels = 4 * draw(st.integers(1, 24)), 8 * draw(st.integers(1, 3))
+    depth, channels = 4 * draw(st.integers(1, 24)), draw(st.sampled_from([7, 8, 16, 24, 20, 22, 23, 30, 60]))
     source = _int8(draw, (1, depth))
     per_channel = draw(st.booleans())
     weights = weights_of(draw, (channels, depth), 0 if per_channel else None, channels)

@@ -102,8 +102,14 @@ def _multipliers(requantize: dict, channels: int) -> np.ndarray:
 def _scales(requantize: dict) -> Constant:
     """Multipliers of eight channels, then their shifts in bytes; of all channels, or once what all share."""
     channels = len(requantize["bias"].values) if requantize["step"] else 8
-    shifts = _bytes_as_words(_shifts(requantize, channels).reshape(-1, 8) - 1)
-    return Constant(np.concatenate([_multipliers(requantize, channels).reshape(-1, 8), shifts], 1).ravel())
+    multipliers = _in_eights(_multipliers(requantize, channels))
+    shifts = _bytes_as_words(_in_eights(_shifts(requantize, channels)) - 1)
+    return Constant(np.concatenate([multipliers, shifts], 1).ravel())
+
+
+def _in_eights(values: np.ndarray) -> np.ndarray:
+    """`(eights, 8)`, the last value repeated as often as it takes."""
+    return np.pad(values, (0, -len(values) % 8), mode="edge").reshape(-1, 8)
 
 
 def _bytes_as_words(values: np.ndarray) -> np.ndarray:
@@ -130,10 +136,14 @@ def _stream(weights, bias, requantize, optimize: str, dense: bool) -> Constant |
     channels, depth = weights.shape
     sums = np.abs(weights).sum(1) * 255 + np.abs(bias)
     group = 8 if dense else 2
-    if channels % group or (dense and depth % 4) or not _simple(requantize, sums, channels):
+    missing = -channels % group  # channels of zeros that fill up the last group
+    if missing > (channels // 4 if dense else 0) or (dense and depth % 4):
         return None
-    padded = np.zeros((channels, -(-depth // 4) * 4), "int64")
-    padded[:, :depth] = weights
+    if not _simple(requantize, sums, channels):
+        return None
+    padded = np.zeros((channels + missing, -(-depth // 4) * 4), "int64")
+    padded[:channels, :depth] = weights
+    bias = np.pad(bias, (0, missing))
     if optimize == "size":
         if (sums >= 2**23).any() or weights.min() < -127:
             return None
@@ -142,12 +152,13 @@ def _stream(weights, bias, requantize, optimize: str, dense: bool) -> Constant |
         words = _halfwords(halves)[:, :, None]  # (channels, fours of inputs, words)
     else:
         bias = 2 * bias
-        fours = 2 * padded.reshape(channels, -1, 4)
+        fours = 2 * padded.reshape(len(padded), -1, 4)
         words = _halfwords(fours[:, :, [0, 2, 1, 3]])  # even, odd
-    words = words.reshape(channels // group, group, *words.shape[1:])
+    groups = len(padded) // group
+    words = words.reshape(groups, group, *words.shape[1:])
     # A convolution takes the even words of both channels, then the odd; a dense layer channel by channel.
     body = words.transpose(0, 2, 1, 3) if dense else words.transpose(0, 2, 3, 1)
-    parts = [bias.reshape(-1, group), body.reshape(channels // group, -1)]
+    parts = [bias.reshape(-1, group), body.reshape(groups, -1)]
     if not dense:
         shifts = (_shifts(requantize, channels).reshape(-1, 2) - 1) @ [1, 256]
         parts += [_multipliers(requantize, channels).reshape(-1, 2), shifts[:, None]]
