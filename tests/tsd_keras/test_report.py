@@ -15,13 +15,21 @@ from browser import browser, show  # noqa: F401
 from finished_run import finished_run  # noqa: F401
 
 from tflite import engines
-from tsd_keras.report import svg
+from tsd_keras.report import figures, svg
 
 
 def test_ticks_are_round_and_within():
     assert svg.ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
     assert svg.ticks(3, 97) == [20, 40, 60, 80]
     assert svg.ticks(5, 5) == [5]
+
+
+def test_terms_of_the_loss_are_called_by_words():
+    names = ["student_loss", "correlated_soft_labels_loss", "logit_distance_loss", "tap_stage1_out_loss"]
+    words = ["labels", "correlated soft labels", "logit distance", "tap stage1_out"]
+    assert [figures._term(name, "_loss") for name in names] == words
+    weights = [name.replace("_loss", "_weight") for name in names[1:]]
+    assert [figures._term(name, "_weight") for name in ["student_loss_weight", *weights]] == words
 
 
 def test_the_page_needs_nothing_else_and_is_small(finished_run):  # noqa: F811

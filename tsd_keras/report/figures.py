@@ -116,8 +116,12 @@ def _hard(groups, model, log) -> str:
 
 def _term(log, end) -> str:
     """What a term of the loss is called in a legend."""
-    name = log.removesuffix(end)
-    return {"student": "labels", "soft_labels": "soft labels"}.get(name, name.replace("tap_", "tap "))
+    name = log.removesuffix(end).removesuffix("_loss")
+    if name == "student":
+        return "labels"
+    if name.startswith("tap_"):
+        return f"tap {name.removeprefix('tap_')}"
+    return name.replace("_", " ")
 
 
 def _series(label, style, rows) -> svg.Series:
