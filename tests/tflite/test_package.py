@@ -96,40 +96,18 @@ def test_paths_are_short_even_with_the_longest_name():
     assert len({path.lower() for path in paths}) == len(paths)  # Windows and macOS ignore case
 
 
-@pytest.mark.parametrize("labels", [sample().labels, ()])
 @pytest.mark.parametrize("name", ["Wake word (v2)", "x" * 28, "Arduino library 7"])
-def test_arduino_lint_s_rules_are_kept(name, labels):
-    """The rules for libraries of arduino.github.io/arduino-lint, level specification.
-
-    Left out: what only the Library Manager's index, a dictionary or the network can tell.
-    """
-    contents = arduino(sample(name=name, labels=labels))
-    text = contents["library.properties"].decode()
-    fields = dict(line.split("=", 1) for line in text.splitlines())
-    library, sources = fields["name"], [path for path in contents if path.startswith("src/")]
-    assert text.count("\n") == len(fields) and text.endswith("\n")  # no field stands twice
-    # The folder: src and nothing of the old layout beside it, no programs, a header named after the library.
-    assert f"src/{library}.h" in contents and not any("utility/" in path for path in sources)
-    assert {path.split("/")[0] for path in contents} == {
-        *("library.properties", "library.json", "keywords.txt", "README.md", "LICENSE", "src", "examples")
-    }
-    assert not any(path.endswith((".exe", ".a", ".so", ".o", ".DS_Store")) for path in contents)
-    assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", library) and len(library) <= 63
-    assert not library.lower().startswith("arduino")
-    assert re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", fields["version"])
-    for key in ("author", "maintainer", "sentence", "paragraph"):
-        assert fields[key].strip()
-    assert not fields["maintainer"].lower().startswith("arduino")
-    assert not fields["paragraph"].startswith(fields["sentence"])
-    assert fields["category"] in CATEGORIES and re.fullmatch(r"https://\S+", fields["url"])
-    assert all(re.fullmatch(r"[a-z0-9_]+|\*", one) for one in fields["architectures"].split(","))
+def test_library_properties_follow_the_specification_whatever_the_model_s_name(name):
+    contents = arduino(sample(name=name))
+    lines = contents["library.properties"].decode().splitlines()
+    fields = dict(line.split("=", 1) for line in lines)
+    assert set(fields) == PROPERTIES and all(fields.values()) and len(lines) == len(fields)
+    assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", fields["name"])
+    assert not fields["name"].lower().startswith("arduino")
+    assert fields["includes"] == f"{fields['name']}.h" and f"src/{fields['includes']}" in contents
+    assert fields["category"] in CATEGORIES
     assert fields["depends"] == "Chirale_TensorFLowLite"  # that spelling
-    assert set(fields) == PROPERTIES
-    assert all(f"src/{header}" in contents for header in fields["includes"].split(","))
-    assert contents["README.md"] and contents["LICENSE"]
-    sketches = [path.split("/") for path in contents if path.startswith("examples/")]
-    assert sketches and all(parts[1] + ".ino" == parts[2] and len(parts) == 3 for parts in sketches)
-    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", parts[1]) for parts in sketches)
+    assert {"esp32", "mbed_nano", "mbed_portenta"} <= set(fields["architectures"].split(","))
 
 
 def test_keywords_are_separated_by_tabs():
