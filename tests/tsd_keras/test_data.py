@@ -230,3 +230,27 @@ def test_half_of_the_views_are_mirrored():
     x = np.arange(6000, dtype="float32").reshape(3000, 1, 2, 1)
     shown = Views(x, 0, config.Augmentation(flip=True))(np.arange(3000), 0)[0][:, 0, :, 0]
     assert abs((shown[:, 0] > shown[:, 1]).mean() - 0.5) < 0.05
+
+
+def test_anomalies_stand_in_the_test_split_alone(tmp_path):
+    loaded = data.load(config.Data(labels="anomaly", normal=["3", "8"]))
+    whole = data.load(config.Data())
+    assert loaded.y_train is None and loaded.y_validation is None
+    assert len(loaded.x_train) == np.isin(whole.y_train, (3, 8)).sum()
+    np.testing.assert_array_equal(loaded.y_test, ~np.isin(whole.y_test, (3, 8)))
+    np.testing.assert_array_equal(loaded.targets("train"), loaded.x_train.reshape(-1, 64))
+    assert loaded.outputs == 64 and loaded.class_names == ("normal", "anomaly")
+
+    x = np.random.default_rng(0).random((40, 6)).astype("float32")
+    np.savez(tmp_path / "a.npz", x_train=x, x_test=x, y_test=np.arange(40) % 2)
+    given = data.load(config.Data(source="npz", path=str(tmp_path / "a.npz"), labels="anomaly"))
+    assert given.y_test.tolist() == [0, 1] * 20 and len(given.x_train) + len(given.x_validation) == 40
+
+    np.savez(tmp_path / "b.npz", x_train=x)
+    names = {"class_names": ["well", "broken"]}
+    with pytest.raises(UserError, match="give y_test, 0 for normal"):
+        data.load(config.Data(source="npz", path=str(tmp_path / "b.npz"), labels="anomaly", **names))
+    with pytest.raises(UserError, match="'eleven' is no class; choose from 0, 1"):
+        data.load(config.Data(labels="anomaly", normal=["eleven"]))
+    with pytest.raises(ValueError, match="normal belongs to labels: anomaly"):
+        config.Data(normal=["3"])

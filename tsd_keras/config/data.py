@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tsd_keras.config.section import Count, Positive, Section, Share
 
@@ -41,3 +41,9 @@ class Data(Section):
     train_limit: Count | None = Field(None, description="largest number of training samples, class-balanced")
     split_seed: int = Field(0, ge=0, description="seed of the splits, apart from the training's seed")
     class_names: list[str] | None = Field(None, description="names of the classes, in order")
+
+    @model_validator(mode="after")
+    def _normal_is_of_anomalies(self):
+        if self.normal is not None and self.labels != "anomaly":
+            raise ValueError(f"normal belongs to labels: anomaly, and labels is {self.labels}; leave it out")
+        return self
