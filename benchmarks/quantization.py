@@ -5,16 +5,19 @@
     python -m benchmarks.quantization training --config configs/digits.yaml --workdir runs/quantization_digits
 
 `modes` converts one model in every mode that needs no training, over several draws of the calibration
-samples. `training` trains a student for every seed and lets it learn on in three ways for the same number of
-epochs: in float (the control), quantized with labels alone, and quantized under distillation; all are
-converted to int8. The test split is used for nothing but the final numbers. What has been measured stands in
-the working folder and is not measured again; the table is printed at the end.
+samples. `training` trains a student for every seed and lets it learn on in several ways for the same number
+of epochs: in float (the control), quantized with labels alone, quantized under distillation, pruned,
+clustered, and one after the other (for as many epochs each); all are converted to int8, zipped, and packed
+into TFLM's look-up tables. The test split is used for nothing but the final numbers. What has been measured
+stands in the working folder and is not measured again; the tables are printed at the end.
 """
 
 import argparse
+import dataclasses
 import json
 import pathlib
 import time
+import zlib
 
 import numpy as np
 
@@ -23,7 +26,14 @@ MODES = [("float32", "tensorflow")] + [
     for mode in ("float16", "dynamic", "int8", "int16x8")
     for quantizer in ("tensorflow", "litert")
 ]
-WAYS = ("int8 after training", "control", "qat, labels alone", "qat and distillation")
+# Name -> what a student is made while it learns on, under distillation.
+FORMS = {
+    "qat and distillation": ("aware",),
+    "pruned by half": ("pruned",),
+    "16 values a channel": ("clustered",),
+    "pruned, 16 values, qat": ("pruned", "clustered", "aware"),
+}
+WAYS = ("int8 after training", "control", "qat, labels alone", *FORMS)
 
 
 def main():
@@ -122,6 +132,7 @@ def _stem(way) -> str:
 
 def _way(run, way) -> dict:
     from tflite import convert
+    from tflite.quantize import lookup
     from tsd_keras import lessons
 
     student, section = run.model("student"), run.config.quantize
@@ -140,8 +151,14 @@ def _way(run, way) -> dict:
     ranges, start = None, time.perf_counter()
     if way == "control":
         further.teach(student)
-    elif way.startswith("qat"):
-        ranges, _ = lessons.quantization_aware(student, further, samples, section.settings())
+    forms = ("aware",) if way == "qat, labels alone" else FORMS.get(way, ())
+    if "pruned" in forms:
+        lessons.prune(student, further)
+    if "clustered" in forms:
+        lessons.cluster(student, further)
+    if "aware" in forms:
+        keep = len(forms) > 1
+        ranges, _ = lessons.quantization_aware(student, further, samples, section.settings(), keep)
     trained = time.perf_counter()
     converted = convert.convert(student, section.settings(), samples, ranges)
     x, y = run.data.x_test, run.data.y_test
@@ -150,6 +167,8 @@ def _way(run, way) -> dict:
         "training_seconds": trained - start,
         "seconds": time.perf_counter() - trained,
         "calibration_seconds": None,
+        "zipped": len(zlib.compress(converted, 9)),
+        "look_up": dataclasses.asdict(lookup.compress(converted, samples)) | {"model": None},
     } | _facts(converted, x, y)
 
 
@@ -170,7 +189,30 @@ def table(rows: list[dict]) -> str:
             f"| {np.mean(lost):.2f} ± {np.std(lost, ddof=len(lost) > 1):.2f} "
             f"| {_seconds(own, 'calibration_seconds')} | {_seconds(own, 'seconds')} |"
         )
+    lines += _packed(rows) if "look_up" in rows[0] else []
     return "\n".join(lines) + "\n"
+
+
+def _packed(rows) -> list[str]:
+    """What zip and TFLM's look-up tables make of the bytes, and cost in arena: means over the seeds."""
+    lines = [
+        "",
+        "| model | bytes | zipped | in look-up tables | tensors packed | arena | arena with tables |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name in dict.fromkeys(row["name"] for row in rows):
+        own = [row for row in rows if row["name"] == name]
+        tables = [row["look_up"] for row in own]
+        sizes = [
+            [row["bytes"] for row in own],
+            [row["zipped"] for row in own],
+            [one["bytes_after"] for one in tables],
+            [len(one["packings"]) for one in tables],
+            [one["arena_before"] for one in tables],
+            [one["arena_after"] for one in tables],
+        ]
+        lines.append(f"| {name} | " + " | ".join(f"{np.mean(one):,.0f}" for one in sizes) + " |")
+    return lines
 
 
 def _percent(rows, key) -> str:
