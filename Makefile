@@ -37,6 +37,7 @@ boards-setup:
 	DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes --no-install-recommends \
 		gcc-arm-none-eabi picolibc-arm-none-eabi qemu-system-arm \
 		gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc \
+		gcc-xtensa-lx106 picolibc-xtensa-lx106-elf \
 		gcc-powerpc-linux-gnu libc6-dev-powerpc-cross qemu-user \
 		gcc-avr binutils-avr avr-libc simavr libsimavr-dev arduino-core-avr arduino-builder arduino-ctags
 

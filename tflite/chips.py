@@ -14,19 +14,32 @@ from tflite import compiled, micro, processes
 from tflite.errors import UserError
 
 _PLUGIN = micro.FIRMWARE / "emulator" / "count_instructions.c"
+_LX106 = micro.FIRMWARE / "emulator" / "lx106"
 _PICOLIBC = ("--specs=picolibc.specs", "--oslib=semihost", "--crt0=hosted")
 _MEMORY = ("__flash", "__flash_size", "__ram", "__ram_size")
 
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """A target: compiler and flags, memory (flash, its size, RAM, its size), emulator and machine."""
+    """A target.
+
+    Attributes:
+        compiler: Its gcc.
+        flags: Of the processor.
+        memory: Flash, its size, RAM, its size: addresses and bytes.
+        emulator: A QEMU.
+        machine: Its options, the last before the program.
+        library: Flags that choose picolibc and its output.
+        support: What a program is linked with beside the library: sources, objects.
+    """
 
     compiler: str
     flags: tuple[str, ...]
     memory: tuple[int, int, int, int]
     emulator: str
     machine: tuple[str, ...]
+    library: tuple[str, ...] = _PICOLIBC
+    support: tuple[str, ...] = ()
 
     @property
     def tools(self) -> tuple[str, str]:
@@ -37,7 +50,7 @@ class Chip:
     def picolibc_flags(self) -> list[str]:
         """Flags for programs that use picolibc: processor, library, memory."""
         layout = [f"-Wl,--defsym={name}={value:#x}" for name, value in zip(_MEMORY, self.memory, strict=True)]
-        return [*self.flags, *_PICOLIBC, *layout, "-Wl,--defsym=__stack_size=2048"]
+        return [*self.flags, *self.library, *layout, "-Wl,--defsym=__stack_size=2048"]
 
     @property
     def is_thumb(self) -> bool:
@@ -80,6 +93,16 @@ CHIPS = {
         "qemu-system-riscv32",
         ("-M", "virt", "-bios", "none", "-semihosting-config", "enable=on,target=native", "-kernel"),
     ),
+    # The core of an ESP8266. picolibc has neither start nor output for it, Debian's libgcc no long products.
+    "lx106": Chip(
+        "xtensa-lx106-elf-gcc",
+        ("-mlongcalls",),
+        (0x50000000, 0x100000, 0x60000000, 0x100000),
+        "qemu-system-xtensa",
+        ("-M", "sim", "-cpu", "lx106", "-semihosting", "-kernel"),
+        ("--specs=/usr/lib/xtensa-lx106-elf/picolibc.specs", "--crt0=hosted", f"-T{_LX106 / 'memory.ld'}"),
+        tuple(str(_LX106 / name) for name in ("start.S", "semihosting.c", "arithmetic.c")),
+    ),
 }
 
 
@@ -93,7 +116,7 @@ def build(
     """
     _need(chip.compiler)
     command = [chip.compiler, "-std=c99", "-Wall", "-Wextra", "-Werror", *flags, *chip.picolibc_flags]
-    command += [*sources, "-o", "program.elf"]
+    command += [*sources, *chip.support, "-o", "program.elf"]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     if result.returncode:
         raise UserError(f"{chip.compiler} refuses the code:\n{result.stderr[-2000:]}")
