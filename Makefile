@@ -39,7 +39,7 @@ boards-setup:
 		gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc \
 		gcc-xtensa-lx106 picolibc-xtensa-lx106-elf \
 		gcc-powerpc-linux-gnu libc6-dev-powerpc-cross qemu-user \
-		gcc-avr binutils-avr avr-libc simavr libsimavr-dev arduino-core-avr arduino-builder arduino-ctags
+		gcc-avr binutils-avr avr-libc simavr libsimavr-dev arduino-core-avr arduino-builder arduino-ctags cppcheck clang-tidy
 
 lint: setup
 	$(BIN)/ruff check .

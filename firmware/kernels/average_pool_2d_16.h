@@ -10,6 +10,7 @@ static inline int16_t tsd_average_16(const tsd_pool_args *p, const int16_t *in, 
   for (int16_t y = 0; y < rows; ++y) {
     for (int16_t x = 0; x < columns; ++x) sum += in[((int32_t)y * p->in_width + x) * p->channels];
   }
+  /* A window holds one value of the input or more. NOLINTNEXTLINE(clang-analyzer-core.DivideZero) */
   sum = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
   return (int16_t)tsd_clamp(sum, p->minimum, p->maximum);
 }

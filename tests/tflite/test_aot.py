@@ -168,3 +168,12 @@ def test_curves_of_int16_are_tflm_s_for_every_input(name):
     every = np.arange(-32768, 32768, dtype="int16").reshape(4, -1)
     ours, theirs = (engines.open_engine(data, engine).run(every) for engine in ("c", "tflm"))
     np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("classes", [600, 4000])
+def test_a_softmax_of_many_equal_classes_is_defined(classes):
+    """TFLM asserts there; each class has less than half of the smallest step."""
+    inputs = keras.Input((classes,))
+    samples = np.random.default_rng(0).normal(size=(20, classes)).astype("float32")
+    data = convert.convert(keras.Model(inputs, layers.Softmax()(inputs)), "int8", samples)
+    assert (engines.open_engine(data, "c").run(np.zeros((1, classes), "int8")) == -128).all()
