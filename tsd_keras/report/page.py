@@ -254,7 +254,7 @@ def _tests(metrics) -> str:
     for engine, test in metrics["tests"]["student_vs_baseline"].items():
         rows.append([f"student against baseline, {ENGINES[engine]}", *_test(test)])
     for engine, test in metrics["tests"].get("student_vs_control", {}).items():
-        rows.append([f"student (trained quantized) against control, {ENGINES[engine]}", *_test(test)])
+        rows.append([f"student against control, {ENGINES[engine]}", *_test(test)])
     for name, test in metrics["tests"]["int8_vs_float"].items():
         rows.append([f"int8 against float, {name}", *_test(test)])
     header = ["on the same test samples", "only the first right", "only the second right", "McNemar p"]
