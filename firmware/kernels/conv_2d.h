@@ -29,7 +29,7 @@ typedef struct {
 } tsd_conv_2d_args;
 
 /* Appends `count` bytes to a patch; they are mostly few, which take less than a call of memcpy. */
-static inline int8_t *tsd_patch_copy(int8_t *to, const int8_t *from, int32_t count) {
+static inline int8_t *tsd_patch_copy(int8_t *to, const int8_t *from, ptrdiff_t count) {
 #if defined(TSD_MVE)
   if (count > 0) tsd_mve_copy(to, from, count);
   return to + count;
@@ -45,25 +45,25 @@ static inline int8_t *tsd_patch_copy(int8_t *to, const int8_t *from, int32_t cou
 #endif
 }
 
-static inline int8_t *tsd_patch_fill(int8_t *to, int8_t value, int32_t count) {
+static inline int8_t *tsd_patch_fill(int8_t *to, int8_t value, ptrdiff_t count) {
   for (; count > 0; --count) *to++ = value;
   return to;
 }
 
 /* Copies one row of the window at input column `left`; what lies outside becomes the zero point. */
 static inline void tsd_patch_row(const tsd_conv_2d_args *p, const int8_t *row, int16_t left, int8_t *patch) {
-  const int32_t channels = p->in_channels, taps = p->kernel_width, end = p->in_width - left;
+  const ptrdiff_t channels = p->in_channels, taps = p->kernel_width, end = p->in_width - left;
   const int8_t zero = (int8_t)p->zero_point;
   row += left * channels;
   if (p->dilation_width == 1) { /* the taps first .. last - 1 stand inside, side by side */
-    const int32_t first = left >= 0 ? 0 : -left < taps ? -left : taps;
-    const int32_t last = end >= taps ? taps : end > first ? end : first;
+    const ptrdiff_t first = left >= 0 ? 0 : -left < taps ? -left : taps;
+    const ptrdiff_t last = end >= taps ? taps : end > first ? end : first;
     patch = tsd_patch_fill(patch, zero, first * channels);
     patch = tsd_patch_copy(patch, row + first * channels, (last - first) * channels);
     tsd_patch_fill(patch, zero, (taps - last) * channels);
     return;
   }
-  for (int32_t tap = 0, x = 0; tap < taps; ++tap, x += p->dilation_width) {
+  for (ptrdiff_t tap = 0, x = 0; tap < taps; ++tap, x += p->dilation_width) {
     patch = left + x < 0 || x >= end ? tsd_patch_fill(patch, zero, channels)
                                      : tsd_patch_copy(patch, row + x * channels, channels);
   }
