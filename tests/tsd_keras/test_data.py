@@ -142,24 +142,6 @@ def test_an_epoch_sees_every_sample_once_and_views_take_turns():
     assert shown[:3] == shown[3:] and shown[0] != shown[1] != shown[2]
 
 
-def test_batches_made_ahead_are_those_made_on_demand(monkeypatch):
-    x, y = good()
-    settings = config.Augmentation(flip=True, shift=1)
-
-    def epochs(backend):
-        monkeypatch.setattr("keras.backend.backend", lambda: backend)
-        batches = Batches(Views(x, 1, settings), y, 8, seed=1)
-        seen = [batches[0]]  # Keras looks at the first batch before the clock is set
-        for epoch in (3, 4, 1):
-            batches.clock.on_epoch_begin(epoch)
-            seen += [batches[index] for index in range(len(batches))]
-        return seen
-
-    for ahead, demanded in zip(epochs("jax"), epochs("tensorflow"), strict=True):
-        for first, second in zip(ahead, demanded, strict=True):
-            np.testing.assert_array_equal(first, second)
-
-
 def test_processes_share_every_batch():
     x, y = good()
     whole = Batches(Views(x), y, 8, seed=3)[1]

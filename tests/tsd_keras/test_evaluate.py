@@ -10,6 +10,7 @@ from scipy.stats import binom
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 from tflite import engines, files, instructions
+from tsd_keras.evaluation import answers
 from tsd_keras.report import compare
 
 
@@ -57,6 +58,16 @@ def test_every_split_engine_and_corruption_is_there(finished_run):  # noqa: F811
     assert noise and all(0 < float(row["snr"]) <= 100 for row in noise)
     layers = [row for row in read(finished_run / "evaluation/layers.csv") if row["model"] == "student"]
     assert sum(int(row["macs"]) for row in layers) == metrics["models"]["student"]["macs"]
+
+
+def test_a_teacher_that_boards_engines_would_take_hours_for_runs_on_litert(finished_run, monkeypatch):  # noqa: F811
+    row = json.loads((finished_run / "metrics.json").read_text())["models"]["teacher"]
+    assert row["left_out"] == {}
+    flatbuffer, names = (finished_run / "teacher.tflite").read_bytes(), ["litert", "tflm", "c"]
+    monkeypatch.setattr(answers, "TEACHER_WORK", 539 * row["macs"] - 1)
+    found = answers._left_out(flatbuffer, names, 539)
+    assert set(found) == {"tflm", "c"} and f"539 inferences of {row['macs']:,}" in found["tflm"]
+    assert answers._left_out(flatbuffer, names, 538) == {} == answers._left_out(flatbuffer, ["c"], 539)
 
 
 def test_what_did_not_change_is_not_measured_again_and_an_edited_result_is(copied_run):  # noqa: F811

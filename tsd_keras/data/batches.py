@@ -1,13 +1,9 @@
 """Training batches that depend on the seed, the epoch and nothing else."""
 
-import concurrent.futures
-
 import keras
 import numpy as np
 
 from tsd_keras.data.views import Views
-
-_AHEAD, _THREADS = 6, 3  # batches made while the device computes, where Keras makes none
 
 
 class Batches(keras.utils.PyDataset):
@@ -45,10 +41,6 @@ class Batches(keras.utils.PyDataset):
                 f"A batch of {self._batch_size} samples cannot be shared evenly by {share[1]} processes."
             )
         self._order = (None, None)
-        # TensorFlow's pipeline fetches ahead by itself. Keras's workers cannot be used: batches they made
-        # before a training continues at a later epoch would be taken for that epoch's.
-        self._is_ahead = keras.backend.backend() != "tensorflow"
-        self._coming, self._pool = {}, None  # (epoch, index) -> future
         self.epoch = 0
         self.clock = _Clock(self)
 
@@ -57,20 +49,11 @@ class Batches(keras.utils.PyDataset):
         return count // self._batch_size if self._shuffle else -(-count // self._batch_size)
 
     def __getitem__(self, index):
-        if not self._is_ahead:
-            return self._made(self.epoch, index)
-        if self._pool is None:
-            self._pool = concurrent.futures.ThreadPoolExecutor(_THREADS)
-        wanted = [(self.epoch, one) for one in range(index, min(index + _AHEAD, len(self)))]
-        self._coming = {key: self._coming.get(key) or self._pool.submit(self._made, *key) for key in wanted}
-        return self._coming[wanted[0]].result()
-
-    def _made(self, epoch, index):
         from tsd_keras import teacher
 
-        samples = self._shuffled(epoch)[index * self._batch_size : (index + 1) * self._batch_size]
+        samples = self._shuffled()[index * self._batch_size : (index + 1) * self._batch_size]
         samples = np.array_split(samples, self._share[1])[self._share[0]]
-        view = epoch % self._cycle if self._cycle else epoch
+        view = self.epoch % self._cycle if self._cycle else self.epoch
         x, y = self._views(samples, view, self._y)
         if self._answers is not None:
             x = teacher.with_answers(x, self._answers(samples, view))
@@ -80,14 +63,13 @@ class Batches(keras.utils.PyDataset):
         """Counts epochs for a `fit` that was not given the clock."""
         self.epoch += 1
 
-    def _shuffled(self, epoch):
-        kept, order = self._order
-        if kept != epoch:
+    def _shuffled(self):
+        if self._order[0] != self.epoch:
             count = len(self._views.x)
-            generator = np.random.default_rng([self._seed, epoch])
+            generator = np.random.default_rng([self._seed, self.epoch])
             order = generator.permutation(count) if self._shuffle else np.arange(count)
-            self._order = epoch, order
-        return order
+            self._order = self.epoch, order
+        return self._order[1]
 
 
 class _Clock(keras.callbacks.Callback):

@@ -14,6 +14,9 @@ SPLIT_SAMPLES = 2000  # of training and validation split on the interpreters; th
 ROBUSTNESS_SAMPLES = 1000
 FEATURE_SAMPLES = 500
 DIAGNOSIS_SAMPLES = 32
+# Multiply-accumulates of a teacher on an engine of the boards, for all samples together. MLPerf Tiny's models
+# and ResNet-32 need less than half of it on 10,000 CIFAR images, ResNet-18 four times as many.
+TEACHER_WORK = 2e12
 
 AsInput = Callable[[str, np.ndarray], np.ndarray]
 
@@ -34,6 +37,7 @@ class Answers:
         features: `{model: {tap: distance to the teacher}}`.
         parameters: `{model: number}`.
         refused: `{model: {engine: why}}`: engines that do not run the model.
+        left_out: `{model: {engine: why}}`: engines that would run it, but for hours.
         layers: `{model: names of its Keras layers}`.
         diagnosed: `tflite.quantize.diagnosis.Layer` of the student's tensors, in the layers' order.
     """
@@ -47,6 +51,7 @@ class Answers:
     features: dict = dataclasses.field(default_factory=dict)
     parameters: dict = dataclasses.field(default_factory=dict)
     refused: dict = dataclasses.field(default_factory=dict)
+    left_out: dict = dataclasses.field(default_factory=dict)
     layers: dict = dataclasses.field(default_factory=dict)
     diagnosed: list = dataclasses.field(default_factory=list)
 
@@ -166,6 +171,8 @@ def _engines(found, name, flatbuffer, data, as_input, corrupted, bar):
     reasons = {engine: engines.refusal(flatbuffer, engine) for engine in (*engines.available(), "c")}
     found.refused[name] = {engine: reason for engine, reason in reasons.items() if reason}
     names = [engine for engine, reason in reasons.items() if not reason]
+    found.left_out[name] = _left_out(flatbuffer, names, total) if name == "teacher" else {}
+    names = [engine for engine in names if engine not in found.left_out[name]]
     for engine in names:
         opened = engines.open_engine(flatbuffer, engine)
         progress = bar(f"{name} on {engine}", total)
@@ -192,6 +199,18 @@ def _engines(found, name, flatbuffer, data, as_input, corrupted, bar):
             x = as_input(name, samples)
             answers = opened.output.dequantize(parallel.run(flatbuffer, engine, x, progress=progress))
             found.corrupted[name][engine][key] = _severities(_given(answers, x, data))
+
+
+def _left_out(flatbuffer, names, samples) -> dict[str, str]:
+    """The engines of boards, where a teacher, which goes on no board, would keep them busy for hours."""
+    from tflite import footprint, graph
+
+    macs = footprint.macs(graph.read(flatbuffer))
+    if samples * macs <= TEACHER_WORK or "litert" not in names:
+        return {}
+    reason = f"{samples:,} inferences of {macs:,} multiply-accumulates would take hours; LiteRT stands for it"
+    print(f"   the teacher is run on LiteRT alone: {reason}", flush=True)
+    return {name: reason for name in names if name != "litert"}
 
 
 def _latency(opened, x, repeats: int = 25) -> float:

@@ -29,6 +29,7 @@ def of_model(answers, name: str, flatbuffer: bytes) -> dict:
         "instructions": counted,
         "not_counted": reasons,
         "refused": refused,
+        "left_out": answers.left_out.get(name, {}),
         "latency_ms": answers.latency.get(name, {}),
     }
 
