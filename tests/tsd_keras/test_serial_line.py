@@ -21,12 +21,24 @@ class Pipe:
     """A program's standard input and output as a serial line, with what a test does to its bytes."""
 
     def __init__(self, program):
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self.program = program
         self.timeout = 1.0
         self.on_write = self.on_read = lambda data: data
+        self.start()
+
+    def start(self):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
+        self.process = subprocess.Popen([self.program], **pipes)
+
+    def reset(self):
+        """Loses what the board holds and what it was about to say, as its reset button does."""
+        self.process.kill()
+        self.process.communicate()
+        self.start()
 
     def write(self, data):
-        self.process.stdin.write(self.on_write(data))
+        data = self.on_write(data)  # which may put another process in this one's place
+        self.process.stdin.write(data)
 
     def read(self, size=1):
         if not select.select([self.process.stdout], [], [], self.timeout)[0]:
@@ -130,6 +142,29 @@ def test_damage_on_the_line_never_gives_a_wrong_result(line, fault, side):
         outputs, elapsed = board.infer(inputs, OUTPUT)
         np.testing.assert_array_equal(outputs, expected)
         np.testing.assert_array_equal(elapsed, 1000 + inputs[:, 1].view("uint8").astype(int))
+    assert board.repeated_requests > 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0], ids=["before", "within", "after"])
+def test_a_board_that_resets_is_asked_again(line, share):
+    """Before a request, in the middle of one (its end reaches the board anew), or before the answer."""
+    board = Board(line, timeout=0.1, attempts=5)
+    resets = iter([True])
+
+    def write(data):
+        if not next(resets, False):
+            return data
+        kept = int(share * len(data))
+        line.process.stdin.write(data[:kept])
+        line.reset()
+        greetings = iter([b"rst cause:2, boot mode:(3,6)\r\n"])
+        line.on_read = lambda answer: next(greetings, b"") + answer
+        return data[kept:]
+
+    inputs, expected = samples(BATCH, 1)
+    np.testing.assert_array_equal(board.infer(*samples(BATCH, 0)[:1], OUTPUT)[0], samples(BATCH, 0)[1])
+    line.on_write = write
+    np.testing.assert_array_equal(board.infer(inputs, OUTPUT)[0], expected)
     assert board.repeated_requests > 0
 
 
