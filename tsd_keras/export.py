@@ -240,21 +240,62 @@ def write(
         UserError: If TFLM lacks an operator, or anything else stands in the way. Nothing is written
             before all checks have passed.
     """
-    from tflite import engines, files, footprint, graph, operators, package, parity
+    from tflite import files, footprint, graph, operators, package
     from tflite import micro as micro_module
     from tflite.aot import projects
 
     preprocessing = preprocessing or Preprocessing()
     read = graph.read(data)
-    if micro and engine != "c":
+    runs_on_tflm = micro and engine != "c"
+    if runs_on_tflm:
         operators.check(read, layers)
+    facts, reference, inputs, outputs = _measured(data, read, name, samples, runs_on_tflm)
+    firmware, plain_c = None, None
+    if micro and engine != "tflm":
+        goldens = inputs, outputs
+        source = _plain_c(data, read, name, goldens, reference, layers, facts, engine, optimize)
+        if source is not None:
+            about = micro_module.Firmware.version, micro_module.Firmware.url, labels, preprocessing
+            plain_c = projects.library(source, read, name, data, *about, reconstructs)
+    if runs_on_tflm:
+        arena = footprint.arena(data)
+        facts["arena"] = dataclasses.asdict(arena) | {"recommended_bytes": arena.recommended_bytes}
+        firmware = micro_module.Firmware(
+            name=name,
+            model=data,
+            graph=read,
+            resolver_methods=operators.resolver_methods(read),
+            arena=arena,
+            golden_inputs=inputs[:GOLDENS],
+            golden_outputs=outputs[:GOLDENS],
+            labels=labels,
+            preprocessing=preprocessing,
+            reconstructs=reconstructs,
+            reference="TensorFlow Lite Micro's reference kernels" if reference == "tflm" else "LiteRT",
+        )
+    _print(facts)
+    written = [files.write_bytes(out / f"{name}.tflite", data)]
+    if firmware is not None or plain_c is not None:
+        written += package.write(firmware, out / "firmware", plain_c)
+    checksums = {str(path.relative_to(out)): files.sha256(path) for path in written}
+    return [*written, files.write_json(out / "export.json", facts | {"sha256": checksums})]
+
+
+def _measured(data, read, name, samples, runs_on_tflm: bool):
+    """What the engines that are here say of a flatbuffer.
+
+    Returns:
+        The facts for export.json; the name of the engine that is the reference, its inputs and outputs.
+    """
+    from tflite import engines, footprint, parity
+
     refused = {engine: engines.refusal(data, engine) for engine in engines.available()}
-    if micro and engine != "c" and refused.get("tflm"):
+    if runs_on_tflm and refused.get("tflm"):
         raise UserError(
             f"TensorFlow Lite Micro refuses the model: {refused['tflm']} Choose --quantize int8, or leave "
             "--micro out."
         )
-    opened = {name: engines.open_engine(data, name) for name, reason in refused.items() if not reason}
+    opened = {engine: engines.open_engine(data, engine) for engine, reason in refused.items() if not reason}
     reference = opened.get("tflm") or opened["litert"]
     inputs = reference.input.quantize(_inputs(reference, samples))
     outputs = {engine: one.run(inputs[:256]) for engine, one in opened.items()}
@@ -267,35 +308,7 @@ def write(
     }
     if len(opened) == 2:
         facts["parity"] = dataclasses.asdict(parity.compare(outputs["tflm"], outputs["litert"]))
-    firmware, plain_c = None, None
-    if micro and engine != "tflm":
-        goldens = inputs, outputs[reference.name]
-        source = _plain_c(data, read, name, goldens, reference.name, layers, facts, engine, optimize)
-        if source is not None:
-            about = micro_module.Firmware.version, micro_module.Firmware.url, labels, preprocessing
-            plain_c = projects.library(source, read, name, data, *about, reconstructs)
-    if micro and engine != "c":
-        arena = footprint.arena(data)
-        facts["arena"] = dataclasses.asdict(arena) | {"recommended_bytes": arena.recommended_bytes}
-        firmware = micro_module.Firmware(
-            name=name,
-            model=data,
-            graph=read,
-            resolver_methods=operators.resolver_methods(read),
-            arena=arena,
-            golden_inputs=inputs[:GOLDENS],
-            golden_outputs=outputs[reference.name][:GOLDENS],
-            labels=labels,
-            preprocessing=preprocessing,
-            reconstructs=reconstructs,
-            reference="TensorFlow Lite Micro's reference kernels" if reference.name == "tflm" else "LiteRT",
-        )
-    _print(facts)
-    written = [files.write_bytes(out / f"{name}.tflite", data)]
-    if firmware is not None or plain_c is not None:
-        written += package.write(firmware, out / "firmware", plain_c)
-    checksums = {str(path.relative_to(out)): files.sha256(path) for path in written}
-    return [*written, files.write_json(out / "export.json", facts | {"sha256": checksums})]
+    return facts, reference.name, inputs, outputs[reference.name]
 
 
 def _plain_c(data, read, name, goldens, reference, layers, facts, engine, optimize):

@@ -164,6 +164,20 @@ def test_the_scale_is_that_of_the_logits_and_one_wild_batch_is_forgotten():
     assert weights[2] == pytest.approx(0.2 * 2.5 / 50, rel=0.7)  # a linear mean would be at 4e5 times that
 
 
+def test_shares_look_at_each_of_the_first_steps_and_then_at_every_eighth():
+    balance = GradientShares()
+    balance.connect([Entry("hard", "hard", 1.0, None)])
+    place, looked, before = np.array([[1.0, -1.0]] * 4), [], 0.0
+    for step in range(40):
+        slope = float(step + 1)
+        probe = Probe(lambda at, slope=slope: slope * keras.ops.mean(at[:, 0]), place, True)
+        balance.observe(lambda probe=probe: [probe])
+        after = float(balance.parts[0])
+        looked += [step] if after != before else []
+        before = after
+    assert looked == [*range(16), 16, 24, 32]
+
+
 def test_scaling_a_loss_changes_nothing():
     x, y = vectors()
 
