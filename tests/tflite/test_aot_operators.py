@@ -11,6 +11,7 @@ import pytest
 import wide_strategies
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from single_operator import Spec, model
 
 from tflite import compiled, engines
 from tflite.graph import read
@@ -46,6 +47,12 @@ def inputs_of(info, seed: int) -> np.ndarray:
     return x.astype(info.dtype)
 
 
+def assert_equals_tflm(data: bytes, seed: int) -> None:
+    reference, engine = engines.open_engine(data, "tflm"), engines.open_engine(data, "c")
+    x = inputs_of(engine.input, seed)
+    np.testing.assert_array_equal(engine.run(x), reference.run(x), err_msg=str(read(data).operators))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_bit_is_tflm_s(kind):
     @settings(
@@ -57,8 +64,14 @@ def test_every_bit_is_tflm_s(kind):
     )
     @given(KINDS[kind], st.integers(0, 2**32 - 1))
     def check(data, seed):
-        reference, engine = engines.open_engine(data, "tflm"), engines.open_engine(data, "c")
-        x = inputs_of(engine.input, seed)
-        np.testing.assert_array_equal(engine.run(x), reference.run(x), err_msg=str(read(data).operators))
+        assert_equals_tflm(data, seed)
 
     check()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+@pytest.mark.parametrize("alpha", [-1.25, -0.5, -0.25, 0.25])
+def test_ties_under_a_leaky_relu_s_negative_slope_round_as_in_tflm(alpha, dtype):
+    source, output = (Spec((1, 256), dtype, 2.0**-10, 0) for _ in range(2))
+    options = operator_strategies.options_of("LeakyRelu", alpha=alpha)
+    assert_equals_tflm(model("LEAKY_RELU", [source], [output], options), seed=0)

@@ -2,7 +2,16 @@
 
 import numpy as np
 from hypothesis import strategies as st
-from operator_strategies import activations, options_of, output_scale, seeds, sizes, weights_of, window
+from operator_strategies import (
+    activations,
+    options_of,
+    output_scale,
+    seeds,
+    sizes,
+    slopes,
+    weights_of,
+    window,
+)
 from single_operator import Spec, constant, model
 
 scales = st.floats(2**-16, 2**-9).map(lambda value: float(np.float32(value)))
@@ -119,7 +128,10 @@ def one_input(draw):
         source.scale = 2.0 ** draw(st.integers(-14, -9))
     scale = 2.0**-15 if name in ("LOGISTIC", "TANH") else source.scale * draw(st.floats(0.5, 2.0))
     output = Spec(shape, "int16", float(np.float32(scale)), 0)
-    chosen = options_of("LeakyRelu", alpha=draw(st.floats(0.01, 0.9))) if name == "LEAKY_RELU" else None
+    chosen = None
+    if name == "LEAKY_RELU":
+        output.scale = draw(st.sampled_from([output.scale, source.scale]))
+        chosen = options_of("LeakyRelu", alpha=draw(slopes))
     return model(name, [source], [output], chosen)
 
 

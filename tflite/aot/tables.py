@@ -48,9 +48,11 @@ def _relu6(operator, source, target):
 def _leaky_relu(operator, source, target):
     scales, alpha = (float(source[0]), float(target[0])), float(np.float32(operator.options["alpha"]))
     identity = fixed_point.quantize_multiplier(scales[0] / scales[1])
-    negative = fixed_point.quantize_multiplier(scales[0] * alpha / scales[1])
+    # A negative alpha's sign is turned after the rounding, not before: ties round the other way.
+    negative = fixed_point.quantize_multiplier(scales[0] * abs(alpha) / scales[1])
     x = _INPUTS - source[1]
-    return np.where(x >= 0, fixed_point.scale(x, *identity), fixed_point.scale(x, *negative)) + target[1]
+    below = fixed_point.scale(x, *negative) * (-1 if alpha < 0 else 1)
+    return np.where(x >= 0, fixed_point.scale(x, *identity), below) + target[1]
 
 
 def _sigmoid_range(source):
