@@ -8,6 +8,7 @@ they do, in a model with a state, one interpreter takes them all in order.
 import concurrent.futures
 import contextlib
 import io
+import math
 import os
 import pathlib
 import struct
@@ -24,7 +25,7 @@ from tflite.errors import UserError
 
 # Seconds of work below which starting processes, or threads, costs more than it gains.
 _SHORT_FOR_PROCESSES, _SHORT_FOR_THREADS = 1.0, 0.05
-_CHUNK = 0.25  # seconds of work between two reports of progress
+_CHUNK = 0.1  # seconds of work between two reports of progress
 _TRIAL = 0.02  # seconds after which an inference's time is known well enough
 
 Progress = Callable[[int], None]
@@ -61,8 +62,7 @@ def run(
     if len(rest) == 0:
         return head
     in_processes = engine == "tflm"
-    step = int(min(max(_CHUNK / each, 1), -(-len(rest) // jobs)))
-    chunks = [rest[start : start + step] for start in range(0, len(rest), step)]
+    chunks = np.array_split(rest, _parts(len(rest), each, jobs))
     if jobs == 1 or len(rest) * each < (_SHORT_FOR_PROCESSES if in_processes else _SHORT_FOR_THREADS):
         parts = map(first.run, chunks)
     else:
@@ -82,6 +82,12 @@ def _tried(interpreter, x) -> tuple[np.ndarray, float]:
         parts.append(interpreter.run(x[count + 1 : count + 2]))
         seconds, count = seconds + time.perf_counter() - started, count + 1
     return np.concatenate(parts), max(seconds / max(count, 1), 1e-6)
+
+
+def _parts(count: int, each: float, jobs: int) -> int:
+    """Into how many chunks samples go: as many for every core, so that none is left to work alone."""
+    rounds = math.ceil(count * each / _CHUNK / jobs)
+    return min(rounds * jobs, count)
 
 
 def available_cores() -> int:

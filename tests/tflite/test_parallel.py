@@ -27,7 +27,7 @@ def test_many_interpreters_give_what_one_gives(model, engine, monkeypatch):
     assert sum(done) == len(samples)
     monkeypatch.setattr(parallel, "_SHORT_FOR_PROCESSES", 0.0)  # as if it were long
     monkeypatch.setattr(parallel, "_SHORT_FOR_THREADS", 0.0)
-    monkeypatch.setattr(parallel, "_CHUNK", 0.0)
+    monkeypatch.setattr(parallel, "_CHUNK", 1e-9)
     done.clear()
     found = parallel.run(data, engine, samples[:20], jobs=2, progress=done.append)
     np.testing.assert_array_equal(found, expected[:20])
