@@ -5,11 +5,12 @@
     python -m benchmarks.quantization training --config configs/digits.yaml --workdir runs/quantization_digits
 
 `modes` converts one model in every mode that needs no training, over several draws of the calibration
-samples. `training` trains a student for every seed and lets it learn on in several ways for the same number
-of epochs: in float (the control), quantized with labels alone, quantized under distillation, pruned,
-clustered, and one after the other (for as many epochs each); all are converted to int8, zipped, and packed
-into TFLM's look-up tables. The test split is used for nothing but the final numbers. What has been measured
-stands in the working folder and is not measured again; the tables are printed at the end.
+samples. `training` trains a student for every seed, with a teacher and without; the first learns on in
+several ways for the same number of epochs: in float (the control), quantized with labels alone, quantized
+under distillation, pruned, clustered, and one after the other (for as many epochs each); all are converted to
+int8, zipped, and packed into TFLM's look-up tables. The test split is used for nothing but the final numbers.
+What has been measured stands in the working folder and is not measured again; the tables are printed at
+the end.
 """
 
 import argparse
@@ -33,7 +34,9 @@ FORMS = {
     "16 values a channel": ("clustered",),
     "pruned, 16 values, qat": ("pruned", "clustered", "aware"),
 }
-WAYS = ("int8 after training", "control", "qat, labels alone", *FORMS)
+# The student that learned from labels alone; the distilled one after as many epochs more in float.
+UNTAUGHT, CONTROL = "without a teacher, int8 after training", "control"
+WAYS = (UNTAUGHT, "int8 after training", CONTROL, "qat, labels alone", *FORMS)
 
 
 def main():
@@ -133,34 +136,13 @@ def _stem(way) -> str:
 def _way(run, way) -> dict:
     from tflite import convert
     from tflite.quantize import lookup
-    from tsd_keras import lessons
 
-    student, section = run.model("student"), run.config.quantize
-    answers, config = run.answers, run.answers.config
+    settings = run.config.quantize.settings()
     samples = run.data.calibration(run.config.convert.calibration_samples, run.config.seed)
-    if way == "qat, labels alone":
-        # The losses stay and weigh nothing: the teacher is not asked.
-        alone = {"hard_label_weight": 1.0, "soft_label_weight": 0.0, "feature_weight": 0.0}
-        distillation = config.distillation.model_copy(update=alone | {"balance": "fixed"})
-        config = config.model_copy(update={"distillation": distillation})
-    further = lessons.Lessons(
-        *(answers.teacher(), config, run.data, section.lessons(run.config.training)),
-        *(answers.plan.views, answers.caches()),
-        verbose=0,
-    )
-    ranges, start = None, time.perf_counter()
-    if way == "control":
-        further.teach(student)
-    forms = ("aware",) if way == "qat, labels alone" else FORMS.get(way, ())
-    if "pruned" in forms:
-        lessons.prune(student, further)
-    if "clustered" in forms:
-        lessons.cluster(student, further)
-    if "aware" in forms:
-        keep = len(forms) > 1
-        ranges, _ = lessons.quantization_aware(student, further, samples, section.settings(), keep)
+    start = time.perf_counter()
+    student, ranges = _taught(run, way, settings, samples)
     trained = time.perf_counter()
-    converted = convert.convert(student, section.settings(), samples, ranges)
+    converted = convert.convert(student, settings, samples, ranges)
     x, y = run.data.x_test, run.data.y_test
     return {
         "float": float(np.mean(student.predict(x, verbose=0).argmax(-1) == y)),
@@ -170,6 +152,36 @@ def _way(run, way) -> dict:
         "zipped": len(zlib.compress(converted, 9)),
         "look_up": dataclasses.asdict(lookup.compress(converted, samples)) | {"model": None},
     } | _facts(converted, x, y)
+
+
+def _taught(run, way, settings, samples):
+    """The student after the further lessons of a way, and the ranges they trained, if any."""
+    from tsd_keras import lessons
+
+    if way == UNTAUGHT:
+        return run.model("baseline"), None
+    student, answers, config = run.model("student"), run.answers, run.answers.config
+    if way == "qat, labels alone":
+        # The losses stay and weigh nothing: the teacher is not asked.
+        alone = {"hard_label_weight": 1.0, "soft_label_weight": 0.0, "feature_weight": 0.0}
+        distillation = config.distillation.model_copy(update=alone | {"balance": "fixed"})
+        config = config.model_copy(update={"distillation": distillation})
+    further = lessons.Lessons(
+        *(answers.teacher(), config, run.data, run.config.quantize.lessons(run.config.training)),
+        *(answers.plan.views, answers.caches()),
+        verbose=0,
+    )
+    if way == CONTROL:
+        further.teach(student)
+    forms = ("aware",) if way == "qat, labels alone" else FORMS.get(way, ())
+    if "pruned" in forms:
+        lessons.prune(student, further)
+    if "clustered" in forms:
+        lessons.cluster(student, further)
+    if "aware" not in forms:
+        return student, None
+    ranges, _ = lessons.quantization_aware(student, further, samples, settings, len(forms) > 1)
+    return student, ranges
 
 
 def table(rows: list[dict]) -> str:
@@ -189,8 +201,26 @@ def table(rows: list[dict]) -> str:
             f"| {np.mean(lost):.2f} ± {np.std(lost, ddof=len(lost) > 1):.2f} "
             f"| {_seconds(own, 'calibration_seconds')} | {_seconds(own, 'seconds')} |"
         )
-    lines += _packed(rows) if "look_up" in rows[0] else []
+    if any(row["name"] == CONTROL for row in rows):
+        lines += [*_differences(rows), *_packed(rows)]
     return "\n".join(lines) + "\n"
+
+
+def _differences(rows) -> list[str]:
+    """Points that each way is ahead of the control in TFLM (LiteRT without it), seed by seed."""
+
+    def accuracy(row):
+        return row["litert"] if row["tflm"] is None else row["tflm"]
+
+    control = {row["seed"]: accuracy(row) for row in rows if row["name"] == CONTROL}
+    lines = ["", "| model | points ahead of the control | each seed |", "|---|---:|---:|"]
+    for name in dict.fromkeys(row["name"] for row in rows if row["name"] != CONTROL):
+        ahead = [100 * (accuracy(row) - control[row["seed"]]) for row in rows if row["name"] == name]
+        each = ", ".join(f"{one:+.2f}" for one in ahead)
+        lines.append(
+            f"| {name} | {np.mean(ahead):+.2f} ± {np.std(ahead, ddof=len(ahead) > 1):.2f} | {each} |"
+        )
+    return lines
 
 
 def _packed(rows) -> list[str]:

@@ -6,7 +6,8 @@ Every way of training takes its turn in every round, in one process, on one thre
 over the rounds of the process's CPU time (and of the time on the clock) per step, data loading included,
 divided by that of the student trained alone in the same round. The student is ResNet-8 (widths 16, 32, 64)
 on images of 32x32 pixels, batch 64, flipped and shifted; the teachers are ResNet-20 and a ResNet-8 four
-times as wide. `keras.distillation` runs Keras's own classes as its users write them. The random images and
+times as wide; "bfloat16" is the type the live teacher computes in. `keras.distillation` runs Keras's own
+classes as its users write them. The random images and
 weights change nothing about the time.
 """
 
@@ -25,7 +26,7 @@ import time
 
 BATCH, SAMPLES, CLASSES = 64, 1024, 10
 FILLED = {
-    "ResNet-20": 4096,
+    "ResNet-20": 8192,
     "wide ResNet": 1024,
 }  # samples, whose answers take seconds: tracing counts little
 STUDENT_TAPS = ("stage2_out", "stage3_out")
@@ -155,6 +156,11 @@ def _ways(name, teacher, cache, batches, x, y):
                 batches,
             ),
             ("live, logits + 2 features", Distiller(teacher, _student(), [soft, *taps()]), batches),
+            (
+                "live, bfloat16, logits + 2 features",
+                Distiller(teacher, _student(), [soft, *taps()], teacher_dtype="bfloat16"),
+                batches,
+            ),
             (
                 "cached, logits",
                 Distiller(cache.teacher, _student(), soft),

@@ -105,7 +105,7 @@ def distiller(
     training: configs.Training | None = None,
     constructor: Callable[..., Distiller] = Distiller,
 ) -> Distiller:
-    """The Distiller that a config's `distillation` and `teacher.preprocess` describe.
+    """The Distiller that a config's `distillation`, `teacher.preprocess` and `teacher_cache` describe.
 
     Args:
         teacher: The teacher.
@@ -138,6 +138,7 @@ def distiller(
                 config.seed,
             ),
             teacher_preprocess=preprocessing(config),
+            teacher_dtype=config.teacher_cache.live_dtype,
         )
     except ValueError as error:
         raise UserError(f"distillation: {error}") from error

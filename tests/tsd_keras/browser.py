@@ -45,6 +45,12 @@ def browser(tmp_path_factory):
             driver.quit()
 
 
+def need_clang():
+    """Skips a test of the try-it panel where its compiler is missing."""
+    if not shutil.which("clang") or not shutil.which("wasm-ld"):
+        pytest.skip("clang with wasm-ld is not installed (Debian: apt install clang lld)")
+
+
 def show(browser, path: pathlib.Path, width: int, scheme: str):
     """Opens a page and gives the URLs that were asked for."""
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}

@@ -358,6 +358,24 @@ def test_half_precision_students_have_float32_losses():
     assert keras.backend.standardize_dtype(value.dtype) == "float32"
 
 
+def test_a_live_teacher_may_compute_in_bfloat16_and_stays_itself():
+    x, y = images()
+    teacher = image_model("t", 6)
+    weights = teacher.get_weights()
+    values = []
+    for dtype in (None, "bfloat16"):
+        keras.utils.set_random_seed(3)
+        losses = [SoftLabels(), Tap(STAGE2, kernel=DenseKernel("conv1x1"))]
+        distiller = compiled(teacher, image_model("s", 3), losses, teacher_dtype=dtype)
+        logs = distiller.evaluate(x, y, verbose=0, return_dict=True)
+        values.append([logs["soft_labels_loss"], logs["tap_stage2_out_loss"]])
+        distiller.fit(x, y, verbose=0)
+    assert values[0] != values[1]  # it did compute otherwise
+    np.testing.assert_allclose(values[1], values[0], rtol=0.05)
+    for before, after in zip(weights, teacher.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
 def test_models_may_end_in_probabilities_on_either_side():
     x, y = vectors()
     values = []

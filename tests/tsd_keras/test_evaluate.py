@@ -107,3 +107,5 @@ def test_compare_draws_the_front(finished_run, tmp_path):  # noqa: F811
     assert page.count('class="dot s-student"') == 2 * (4 + counted) and "finished_run student" in page
     points = [(10, 0.9), (20, 0.8), (5, 0.7), (30, 0.95), (5, 0.6)]
     assert compare.front(points) == [(5, 0.7), (10, 0.9), (30, 0.95)]
+    errors = [(10, 0.2), (20, 0.3), (5, 0.4), (5, 0.5)]
+    assert compare.front(errors, more_is_better=False) == [(5, 0.4), (10, 0.2)]

@@ -7,11 +7,10 @@ import json
 import os
 import pathlib
 import re
-import shutil
 
 import numpy as np
 import pytest
-from browser import browser, show  # noqa: F401
+from browser import browser, need_clang, show  # noqa: F401
 from finished_run import finished_run  # noqa: F401
 
 from tflite import engines
@@ -46,11 +45,6 @@ def test_the_page_needs_nothing_else_and_is_small(finished_run):  # noqa: F811
     accuracy = f"{100 * metrics['models']['student'][engine]['accuracy']:.1f} %"
     assert accuracy in page[page.index('class="verdict"') :][:600]
     assert accuracy in (finished_run / "report.md").read_text()[:600]
-
-
-def need_clang():
-    if not shutil.which("clang") or not shutil.which("wasm-ld"):
-        pytest.skip("clang with wasm-ld is not installed (Debian: apt install clang lld)")
 
 
 def test_it_loads_without_errors_or_requests_and_fits_a_phone(browser, finished_run):  # noqa: F811

@@ -6,13 +6,17 @@ import types
 import keras
 import numpy as np
 import pytest
-from browser import browser, show  # noqa: F401
+from browser import browser, need_clang, show  # noqa: F401
 from keras import layers
 
-from tflite import convert
+from tflite import convert, engines, files
+from tflite.errors import UserError
 from tsd_keras import report
 from tsd_keras.data.dataset import Dataset
-from tsd_keras.evaluation import stage
+from tsd_keras.evaluation import scores, stage, tables
+from tsd_keras.evaluation.metrics import reconstruction_error
+from tsd_keras.evaluation.summary import deployed
+from tsd_keras.report import compare
 
 
 def dataset(labels):
@@ -124,6 +128,26 @@ def test_signals_are_reported_whatever_is_asked_about_them(labels, tmp_path):
         assert table.read_text().count("\n") >= 1
     if labels == "class":
         assert set(metrics["models"]["student"]["robustness"]["float"]["corruptions"]) >= {"drift", "gain"}
+    assert_compares(tmp_path, metrics)
+
+
+def assert_compares(workdir, metrics):
+    """Such runs stand on a page by their own score, and not beside those of another."""
+    other = {task for task in scores.SCORES if task != metrics["task"]}.pop()
+    runs = [workdir / "one", workdir / "two"]
+    for run, task in zip(runs, (metrics["task"], other), strict=True):
+        run.mkdir()
+        (run / "metrics.json").write_text(json.dumps(metrics | {"task": task}))
+        checksums = {"metrics.json": files.sha256(run / "metrics.json")}
+        (run / "manifest.json").write_text(json.dumps({"config": {}, "sha256": checksums}))
+    page = compare.write(runs[:1], workdir / "compare.html").read_text()
+    score = scores.SCORES[metrics["task"]]
+    assert f">{score.name}</th>" in page and f"{score.title} against bytes" in page
+    with pytest.raises(
+        UserError, match=f"two is judged by {scores.SCORES[other].name}, .*one by {score.name}"
+    ):
+        compare.write(runs, workdir / "both.html")
+    assert not (workdir / "both.html").exists()
 
 
 def test_a_constant_model_and_a_class_without_samples_are_said_on_the_page(browser, tmp_path):  # noqa: F811
@@ -178,3 +202,33 @@ def test_a_test_split_of_a_single_class_is_said_on_the_page(labels, browser, tmp
     if labels == "anomaly":
         assert "cannot be said, for the test split leaves the score undefined" in page
     assert_opens(browser, tmp_path)
+
+
+def test_the_panel_shows_what_an_autoencoder_makes_of_a_sample(browser, tmp_path):  # noqa: F811
+    need_clang()
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    data = dataset("anomaly")
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((32, 2)), layers.Flatten(), layers.Dense(8, "relu"), layers.Dense(64, name="answer")]
+    )
+    model.compile("adam", "mse")
+    model.fit(data.x_train, data.x_train.reshape(-1, 64), epochs=5, verbose=0)
+    metrics, _, _ = reported(tmp_path, data, dict.fromkeys(("teacher", "baseline", "student"), model))
+    show(browser, tmp_path / "report.html", 1200, "light")
+    browser.execute_script("document.querySelector('#examples button').click()")
+    rows = WebDriverWait(browser, 60).until(lambda one: one.find_elements(By.CSS_SELECTOR, "#answers li"))
+    engine = engines.open_engine(tmp_path / "student.tflite", "litert")
+    x = engine.input.dequantize(engine.input.quantize(data.x_test[:1]))
+    error = reconstruction_error(x, engine.predict(data.x_test[:1]).reshape(x.shape))[0]
+    assert float(rows[0].text.split(": ")[1]) == pytest.approx(error, rel=0.02)
+    table = tables.parse((tmp_path / "evaluation" / "predictions.csv").read_text())
+    column = f"student_{deployed(metrics['models']['student'])}"
+    scores_of_normal = np.array([float(row[column]) for row in table if row["label"] == "0"])
+    shown = float(rows[1].text.split("of ")[1].split(" %")[0])
+    assert shown == pytest.approx(100 * (scores_of_normal < error).mean(), abs=101 / len(scores_of_normal))
+    inked = "d => d.getContext('2d').getImageData(0, 0, d.width, d.height).data.some(v => v > 0)"
+    assert browser.execute_script(f"return ({inked})(document.getElementById('repeated'))")
+    assert browser.get_log("browser") == []

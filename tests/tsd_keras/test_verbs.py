@@ -123,7 +123,8 @@ def test_a_run_trained_on_jax_without_tensorflow_goes_on_here(tmp_path):
         "student={derive: {keep_blocks: [stage1_block1], width: 0.5}}",
         "training.augmentation.flip=true",
     ]
-    short = ["data.train_limit=200", "training.epochs=1", "teacher_cache.views=0"]
+    live = "teacher_cache={views: 0, live_dtype: bfloat16}"
+    short = ["data.train_limit=200", "training.epochs=1", live]
     arguments = distill_arguments(workdir, *derived, *short, "gate={auc: 0.9999, rounds: 2, change: width}")
     trained = verb("distill", *arguments, "--train-only", **elsewhere)
     assert trained.returncode == 0, trained.stderr

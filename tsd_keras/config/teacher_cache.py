@@ -17,3 +17,6 @@ class TeacherCache(Section):
     )
     features: Auto | bool = Field("auto", description="keep the tapped activations as well")
     dtype: Literal["float16", "bfloat16"] = Field("float16", description="of the activations")
+    live_dtype: Literal["bfloat16"] | None = Field(
+        None, description="what a live teacher computes in; left out: as it was made"
+    )

@@ -75,6 +75,12 @@ def parse(content: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content)))
 
 
+def normal_scores(predictions: str, column: str) -> list[float]:
+    """A model's scores of the normal samples among the predictions of an anomaly run, finite ones."""
+    found = [float(row[column]) for row in parse(predictions) if row["label"] == "0"]
+    return [score for score in found if np.isfinite(score)]
+
+
 def _engine_rows(result):
     for name, row in result["models"].items():
         for engine in summary.ENGINES:

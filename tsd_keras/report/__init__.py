@@ -23,6 +23,7 @@ def write(run) -> None:
     """
     from tflite import files
     from tsd_keras.evaluation import tables
+    from tsd_keras.evaluation.summary import deployed
     from tsd_keras.report import card, page, panel
     from tsd_keras.versions import versions
 
@@ -40,6 +41,10 @@ def write(run) -> None:
     }
     title = run.config.firmware.name
     flatbuffer = (workdir / "student.tflite").read_bytes()
-    about["try_it"] = panel.build(flatbuffer, run.data, metrics["models"]["student"].get("outputs", "logits"))
+    student = metrics["models"]["student"]
+    normal = ()
+    if run.data.labels == "anomaly" and "predictions" in csv:
+        normal = tables.normal_scores(csv["predictions"], f"student_{deployed(student)}")
+    about["try_it"] = panel.build(flatbuffer, run.data, student.get("outputs", "logits"), normal)
     files.write_text(workdir / "report.html", page.build(title, metrics, csv, run.data, about))
     files.write_text(workdir / "report.md", card.build(title, metrics, about))

@@ -91,7 +91,7 @@ def verdict_table(metrics: dict) -> str:
     rows = [
         [
             f"{name}\n{ENGINES[engine]}",
-            *(_score(row.get(engine), key, metrics["task"]) for row in models.values()),
+            *(scored(row.get(engine), key, metrics["task"]) for row in models.values()),
         ]
         for engine in engines
     ]
@@ -158,7 +158,8 @@ def _fitting(row, engine, metrics) -> str:
     return "–" if count is None else f"{count} of {len(metrics['boards'])}"
 
 
-def _score(row, key, task):
+def scored(row: dict | None, key: str, task: str) -> str:
+    """A cell: an engine's score, and beneath it the 95 % interval."""
     if not row or row.get(key) is None:
         return "–"
     bounds = row.get("intervals", {}).get(key)

@@ -25,33 +25,50 @@
     const model = await ready;
     new Int8Array(model.memory.buffer, model.input(), size).set(input);
     model.run();
-    return Array.from(new Int8Array(model.memory.buffer, model.output(), facts.classes.length));
+    return Array.from(new Int8Array(model.memory.buffer, model.output(), facts.outputs));
   };
 
-  // Each answer as a share of 1 (or a value), with its name.
-  const rated = (outputs) => {
-    const named = (values) => values.map((v, i) => [v, facts.classes[i]]);
-    if (facts.task === "values") return named(outputs);
+  // Each answer in words, and as a share of 1 for its bar.
+  const rated = (outputs, inputs) => {
+    const named = (values) => values.map((v, i) => [`${facts.classes[i]}: ${(100 * v).toFixed(1)} %`, v]);
+    if (facts.task === "values") return outputs.map((v, i) => [`${facts.classes[i]}: ${v.toPrecision(4)}`, 0]);
+    if (facts.task === "anomaly") {
+      const error = outputs.reduce((sum, v, i) => sum + (v - inputs[i]) ** 2, 0) / size;
+      const rows = [[`mean square error of the reconstruction: ${error.toPrecision(4)}`, 0]];
+      if (!facts.normal.length) return rows;
+      const share = facts.normal.filter((one) => one < error).length / facts.normal.length;
+      return [...rows, [`more than that of ${(100 * share).toFixed(1)} % of the normal test samples`, share]];
+    }
     if (facts.task === "multi_label") return named(outputs.map((z) => facts.logits ? 1 / (1 + Math.exp(-z)) : z));
     const top = Math.max(...outputs);
     const weights = facts.logits ? outputs.map((z) => Math.exp(z - top)) : outputs;
     const total = weights.reduce((a, b) => a + b, 0) || 1;
-    return named(weights.map((w) => w / total)).sort((a, b) => b[0] - a[0]).slice(0, 3);
+    return named(weights.map((w) => w / total)).sort((a, b) => b[1] - a[1]).slice(0, 3);
   };
   const answer = async (raw, said) => {
     const outputs = (await window.tsdRun(raw)).map((q) => real(q, facts.output));
-    list.replaceChildren(...rated(outputs).map(([value, name]) => {
-      const row = document.createElement("li"), share = facts.task === "values" ? 0 : 100 * value;
-      row.textContent = facts.task === "values" ? `${name}: ${value.toPrecision(4)}` : `${name}: ${share.toFixed(1)} %`;
-      row.style.setProperty("--share", `${share}%`);
+    list.replaceChildren(...rated(outputs, Array.from(raw, (q) => real(q, facts.input))).map(([text, share]) => {
+      const row = document.createElement("li");
+      row.textContent = text;
+      row.style.setProperty("--share", `${100 * share}%`);
       return row;
     }));
+    if (repeated) input.draw(repeated, outputs);
     note.textContent = said ?? "";
   };
-  const refuse = (why) => { list.replaceChildren(); note.textContent = why; };
+  const refuse = (why) => {
+    list.replaceChildren();
+    note.textContent = why;
+    repeated?.getContext("2d").clearRect(0, 0, repeated.width, repeated.height);
+  };
 
   const kinds = { image: picture, signal: signal };
   const input = kinds[facts.kind]();
+  const repeated = document.getElementById("repeated");
+  if (repeated) {
+    [repeated.width, repeated.height, repeated.className] = [canvas.width, canvas.height, canvas.className];
+    refuse("");
+  }
   document.getElementById("clear").onclick = () => { file.value = ""; input.clear(); refuse(""); };
   file.onchange = () => file.files.length && input.take(file.files[0]);
   place.ondragover = (event) => { event.preventDefault(); place.classList.add("over"); };
@@ -78,8 +95,9 @@
     canvas.width = 480; canvas.height = 160;
     canvas.classList.add("wide");
     const clear = () => pen.clearRect(0, 0, canvas.width, canvas.height);
-    const show = (values) => {
-      clear();
+    const draw = (target, values) => {
+      const pen = target.getContext("2d");
+      pen.clearRect(0, 0, canvas.width, canvas.height);
       const style = getComputedStyle(document.documentElement);
       const inks = ["--student", "--teacher", "--baseline", "--c3"].map((name) => style.getPropertyValue(name));
       const low = Math.min(...values), span = Math.max(...values) - low || 1;
@@ -94,6 +112,7 @@
         pen.stroke();
       }
     };
+    const show = (values) => draw(canvas, values);
     const take = async (given) => {
       const numbers = (await given.text()).split(/[\s,;]+/).filter(Boolean).map(Number);
       if (numbers.length !== size) return refuse(`The file has ${numbers.length} numbers; ${size} are needed.`);
@@ -101,7 +120,7 @@
       show(numbers);
       answer(Int8Array.from(numbers, quantize));
     };
-    return { clear, show, take };
+    return { clear, draw, show, take };
   }
 
   function picture() {
@@ -111,14 +130,20 @@
     const wide = canvas.width / width, tall = canvas.height / height;
     let pixels = new Float32Array(size);  // 0 to 1
 
-    const paint = () => {
+    const inRange = (values) => {
+      const span = facts.high - facts.low || 1;
+      return Float32Array.from(values, (v) => Math.max(0, Math.min(1, (v - facts.low) / span)));
+    };
+    const colour = (pen, shown) => {
       for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
         const at = (y * width + x) * channels;
-        const [r, g, b] = [0, 1, 2].map((c) => Math.round(255 * pixels[at + (channels === 3 ? c : 0)]));
+        const [r, g, b] = [0, 1, 2].map((c) => Math.round(255 * shown[at + (channels === 3 ? c : 0)]));
         pen.fillStyle = `rgb(${r},${g},${b})`;
         pen.fillRect(Math.floor(x * wide), Math.floor(y * tall), Math.ceil(wide), Math.ceil(tall));
       }
     };
+    const paint = () => colour(pen, pixels);
+    const draw = (target, values) => colour(target.getContext("2d"), inRange(values));
     const changed = () => {
       paint();
       answer(Int8Array.from(pixels, (v) => quantize(facts.low + v * (facts.high - facts.low))));
@@ -151,11 +176,7 @@
     document.getElementById("invert").onclick = () => { pixels = pixels.map((v) => 1 - v); changed(); };
 
     const clear = () => { pixels = new Float32Array(size); paint(); };
-    const show = (values) => {
-      const span = facts.high - facts.low || 1;
-      pixels = Float32Array.from(values, (v) => Math.max(0, Math.min(1, (v - facts.low) / span)));
-      paint();
-    };
+    const show = (values) => { pixels = inRange(values); paint(); };
     const take = async (given) => {
       let bitmap;
       try { bitmap = await createImageBitmap(given); } catch { return refuse("The file is no picture."); }
@@ -174,6 +195,6 @@
       changed();
     };
     paint();
-    return { clear, show, take };
+    return { clear, draw, show, take };
   }
 })();

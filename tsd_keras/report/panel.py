@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from html import escape
 
 from tflite.errors import UserError
@@ -81,22 +82,22 @@ def webassembly(flatbuffer: bytes) -> bytes:
         return (folder / "model.wasm").read_bytes()
 
 
-def build(flatbuffer: bytes, data, outputs: str) -> str:
+def build(flatbuffer: bytes, data, outputs: str, normal: Sequence[float] = ()) -> str:
     """The panel's HTML; a note where there is none.
 
     Args:
         flatbuffer: The student.
         data: The data set: the range of its inputs, and the names of its classes.
         outputs: `"logits"` or `"probabilities"`.
+        normal: For anomalies: the student's scores of the normal test samples.
     """
     from tflite import engines, graph
 
     shape = data.x_train.shape[1:]
     kind = _kind(shape)
     try:
-        if kind is None or data.labels == "anomaly":
-            wanted = "classes or values to show" if kind else "images and short signals"
-            raise UserError(f"it is made for {wanted}")
+        if kind is None:
+            raise UserError("it is made for images and short signals")
         module = webassembly(flatbuffer)
     except UserError as error:
         note = f'<p class="note">Left out: {escape(str(error))}.</p>'
@@ -108,6 +109,8 @@ def build(flatbuffer: bytes, data, outputs: str) -> str:
         "task": data.labels,
         "shape": shape,
         "classes": data.class_names,
+        "outputs": read.output.size,
+        "normal": [float(f"{score:.4g}") for score in normal],
         "low": float(data.x_train.min()),
         "high": float(data.x_train.max()),
         "input": [taken.scale, taken.zero_point],
@@ -137,7 +140,7 @@ def _label(data, index: int) -> str:
     if data.y_test is None:
         return f"#{index}"
     label = data.y_test[index]
-    if data.labels == "class":
+    if data.labels in ("class", "anomaly"):
         return data.class_names[int(label)]
     if data.labels == "multi_label":
         named = [name for name, given in zip(data.class_names, label, strict=True) if given]
@@ -153,11 +156,15 @@ def _section(facts: dict, nbytes: int) -> str:
         size = " x ".join(map(str, facts["shape"]))
         asked = f"Drop a text file of {size} numbers, separated by commas or spaces, or choose one"
     examples = "; or take a test sample" if facts["examples"] else ""
+    repeated = ""
+    if facts["task"] == "anomaly":
+        repeated = '<canvas id="repeated" width="240" height="240" aria-label="The reconstruction"></canvas>'
     text = json.dumps(facts).replace("<", "\\u003c")
     return (
         f'<section id="try"><h2>Try it</h2><p class="soft">{asked}{examples}. The answer is computed here, '
         f"by the student's generated C compiled to WebAssembly ({nbytes:,} bytes), bit by bit as TFLM.</p>"
-        '<div class="try"><canvas id="draw" width="240" height="240" aria-label="The sample"></canvas><div>'
+        '<div class="try"><canvas id="draw" width="240" height="240" aria-label="The sample"></canvas>'
+        f"{repeated}<div>"
         f'<p><button type="button" id="clear">Clear</button> {invert}<input type="file" id="file" '
         'aria-label="File with a sample"></p><p id="examples" aria-label="Test samples"></p>'
         '<ol id="answers" aria-live="polite"></ol><p class="soft" id="said"></p></div></div>'
