@@ -6,9 +6,9 @@ Every way of training takes its turn in every round, in one process, on one thre
 over the rounds of the process's CPU time (and of the time on the clock) per step, data loading included,
 divided by that of the student trained alone in the same round. The student is ResNet-8 (widths 16, 32, 64)
 on images of 32x32 pixels, batch 64, flipped and shifted; the teachers are ResNet-20 and a ResNet-8 four
-times as wide; "bfloat16" is the type the live teacher computes in. `keras.distillation` runs Keras's own
-classes as its users write them. The random images and
-weights change nothing about the time.
+times as wide; "bfloat16" is the type the live teacher computes in. Keras is started as the verbs start it.
+`keras.distillation` runs Keras's own classes as its users write them. The random images and weights change
+nothing about the time.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import time
 
 BATCH, SAMPLES, CLASSES = 64, 1024, 10
 FILLED = {
-    "ResNet-20": 8192,
+    "ResNet-20": 16384,
     "wide ResNet": 1024,
 }  # samples, whose answers take seconds: tracing counts little
 STUDENT_TAPS = ("stage2_out", "stage3_out")
@@ -77,10 +77,11 @@ def speed(options) -> dict:
     """CPU and clock seconds per step, `{name: [[cpu, wall], ...]}`, one pair a round; and of filling."""
     import numpy as np
 
-    from tsd_keras import config, models, teacher_cache
+    from tsd_keras import command_line, config, models, teacher_cache
     from tsd_keras.data.batches import Batches
     from tsd_keras.data.views import Views
 
+    command_line.start_keras()
     rng = np.random.default_rng(0)
     x = rng.random((SAMPLES, 32, 32, 3), "float32")
     y = np.eye(CLASSES, dtype="float32")[rng.integers(0, CLASSES, SAMPLES)]

@@ -193,9 +193,10 @@ class Projection(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        return self.activation(
-            ops.matmul(inputs, self._weights_of(self.kernel)) + self._weights_of(self.bias)
-        )
+        # As matrices: what is batched has a gradient for every row of a map, summed afterwards.
+        rows = ops.matmul(ops.reshape(inputs, (-1, inputs.shape[-1])), self._weights_of(self.kernel))
+        rows = self.activation(rows + self._weights_of(self.bias))
+        return ops.reshape(rows, (ops.shape(inputs)[0], *inputs.shape[1:-1], self.units))
 
     def _weights_of(self, variable):
         variable = ops.convert_to_tensor(variable)

@@ -248,8 +248,11 @@ class _Rows:
     def read(self, samples, view) -> np.ndarray:
         descriptor, size = self._file.fileno(), self._row_bytes
         start = self._first + view * self.shape[1] * size
-        rows = b"".join(os.pread(descriptor, size, start + int(index) * size) for index in samples)
-        return np.frombuffer(rows, self.dtype).reshape(len(samples), *self.shape[2:])
+        rows = np.empty((len(samples), size), "uint8")
+        for row, index in zip(rows, samples, strict=True):
+            if os.preadv(descriptor, [row], start + int(index) * size) != size:
+                raise UserError(f"{self._file.name} ends early. Remove its folder and fill the cache again.")
+        return rows.view(self.dtype).reshape(len(samples), *self.shape[2:])
 
 
 class _Filler:

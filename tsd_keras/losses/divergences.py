@@ -125,10 +125,14 @@ def unit(values, axis=-1):
     Zeros point nowhere. A small constant in the denominator would give them its inverse as a gradient:
     one dead position of a feature map would outweigh the batch, and stay in Adam's moments for epochs.
     """
-    squares = ops.sum(ops.square(values), axis=axis, keepdims=True)
-    is_zero = squares < _TINY
     # Chosen among the lengths, not among the values: one pass over a large map less.
-    return values * ops.where(is_zero, 0.0, ops.rsqrt(ops.where(is_zero, 1.0, squares)))
+    return values * inverse_length(ops.sum(ops.square(values), axis=axis, keepdims=True))
+
+
+def inverse_length(squares):
+    """What scales values of so large a sum of squares to length 1; 0 for zeros, see `unit`."""
+    is_zero = squares < _TINY
+    return ops.where(is_zero, 0.0, ops.rsqrt(ops.where(is_zero, 1.0, squares)))
 
 
 def centred_unit(values, axis=-1):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from keras import ops
 
-from tsd_keras.losses.divergences import MASKED, centred_unit, relative_entropy, unit
+from tsd_keras.losses.divergences import MASKED, centred_unit, inverse_length, relative_entropy, unit
 from tsd_keras.losses.term import mean_over_features
 
 
@@ -34,8 +34,15 @@ def normalized_distance(teacher_features, student_features):
 
     Args and returns as `squared_distance`; the last axis holds the channels.
     """
-    difference = unit(teacher_features) - unit(student_features)
-    return mean_over_features(ops.sum(ops.square(difference), axis=-1))
+    # By the cosine: maps of unit length and their difference would be passes over large maps, and more of
+    # them backwards.
+    inner = ops.sum(teacher_features * student_features, axis=-1)
+    teacher, student = (
+        inverse_length(ops.sum(ops.square(features), axis=-1))
+        for features in (teacher_features, student_features)
+    )
+    squares = ops.cast(teacher > 0, "float32") + ops.cast(student > 0, "float32")  # of unit length, or zeros
+    return mean_over_features(ops.maximum(squares - 2 * inner * teacher * student, 0.0))
 
 
 def attention_distance(teacher_features, student_features):
