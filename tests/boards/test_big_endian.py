@@ -12,7 +12,8 @@ import board
 import operator_strategies
 import pytest
 import wide_strategies
-from hypothesis import HealthCheck, Phase, given, settings
+from drawn import drawn
+from hypothesis import given
 from hypothesis import strategies as st
 from test_aot_operators import inputs_of
 
@@ -40,14 +41,7 @@ pytestmark = pytest.mark.skipif("tflm" not in engines.available(), reason="tflit
 def test_every_bit_is_tflm_s_where_the_high_byte_comes_first(kind):
     board.need(_COMPILER, _EMULATOR)
 
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=EXAMPLES < 100,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawn(EXAMPLES)
     @given(KINDS[kind], st.integers(0, 2**32 - 1))
     def check(data, seed):
         graph = graph_module.read(data)

@@ -11,7 +11,8 @@ import board
 import numpy as np
 import operator_strategies
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from drawn import drawn
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tflite import chips, engines
@@ -46,14 +47,7 @@ def test_every_bit_is_tflm_s_on(name, kind, optimize):
     if name == "cortex-m55" and optimize == "speed":
         pytest.skip("the Helium form is the same for size and speed")
 
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=EXAMPLES < 100,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawn(EXAMPLES)
     @given(KINDS[kind], st.integers(0, 2**32 - 1))
     def check(data, seed):
         graph = graph_module.read(data)

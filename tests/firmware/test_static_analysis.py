@@ -7,7 +7,8 @@ import subprocess
 import operator_strategies
 import pytest
 import wide_strategies
-from hypothesis import HealthCheck, Phase, given, settings
+from drawn import drawn
+from hypothesis import given
 
 from tflite import graph as graph_module
 from tflite import micro
@@ -29,14 +30,7 @@ SERIAL_BOARD = pathlib.Path(__file__).parent / "serial_board.c"
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_generated_c_is_clean(kind, tmp_path):
-    @settings(
-        max_examples=1,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawn(1)
     @given(KINDS[kind])
     def check(data):
         source = emit.generate(graph_module.read(data), "net")

@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pytest
+from drawn import own_cache  # noqa: F401
 from random_graphs import random_graph
 from single_operator import Spec, model
 
@@ -18,17 +19,10 @@ GRAPHS = int(os.environ.get("TSD_FUZZ_GRAPHS", "60"))
 BATCH = 20
 
 pytestmark = [
+    pytest.mark.usefixtures("own_cache"),
     pytest.mark.skipif("tflm" not in engines.available(), reason="tflite-micro has no wheel here"),
     pytest.mark.skipif(compiled.compiler() is None, reason="no C compiler is installed"),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    """Thousands of models of one use must not push a user's own out of the cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.mark.parametrize("first", range(0, GRAPHS, BATCH))

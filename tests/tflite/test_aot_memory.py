@@ -9,7 +9,8 @@ import tempfile
 import operator_strategies
 import pytest
 import wide_strategies
-from hypothesis import HealthCheck, Phase, given, settings
+from drawn import drawn
+from hypothesis import given
 from hypothesis import strategies as st
 from operator_strategies import options_of
 from single_operator import Spec, graph
@@ -62,14 +63,7 @@ def run(clang: str, data: bytes, goldens, change=lambda code: code) -> subproces
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_byte_is_read_before_it_is_written(kind, clang):
-    @settings(
-        max_examples=3,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawn(3)
     @given(KINDS[kind], st.integers(0, 2**32 - 1))
     def check(data, seed):
         engine = engines.open_engine(data, "c")

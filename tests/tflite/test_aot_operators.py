@@ -9,7 +9,8 @@ import numpy as np
 import operator_strategies
 import pytest
 import wide_strategies
-from hypothesis import HealthCheck, given, settings
+from drawn import drawn, own_cache  # noqa: F401
+from hypothesis import given
 from hypothesis import strategies as st
 from single_operator import Spec, model
 
@@ -21,17 +22,10 @@ EXAMPLES = int(os.environ.get("TSD_FUZZ", "16"))
 KINDS = operator_strategies.ALL | wide_strategies.ALL
 
 pytestmark = [
+    pytest.mark.usefixtures("own_cache"),
     pytest.mark.skipif("tflm" not in engines.available(), reason="tflite-micro has no wheel here"),
     pytest.mark.skipif(compiled.compiler() is None, reason="no C compiler is installed"),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    """Thousands of models of one use must not push a user's own out of the cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def inputs_of(info, seed: int) -> np.ndarray:
@@ -55,13 +49,7 @@ def assert_equals_tflm(data: bytes, seed: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_bit_is_tflm_s(kind):
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=EXAMPLES < 100,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawn(EXAMPLES, shrink=True)
     @given(KINDS[kind], st.integers(0, 2**32 - 1))
     def check(data, seed):
         assert_equals_tflm(data, seed)
