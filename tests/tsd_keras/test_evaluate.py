@@ -2,10 +2,12 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from finished_run import copied_run, finished_run, verb  # noqa: F401
+from finished_run import ROOT, copied_run, finished_run, verb  # noqa: F401
 from scipy.stats import binom
 from sklearn.metrics import accuracy_score, confusion_matrix
 
@@ -109,3 +111,9 @@ def test_compare_draws_the_front(finished_run, tmp_path):  # noqa: F811
     assert compare.front(points) == [(5, 0.7), (10, 0.9), (30, 0.95)]
     errors = [(10, 0.2), (20, 0.3), (5, 0.4), (5, 0.5)]
     assert compare.front(errors, more_is_better=False) == [(5, 0.4), (10, 0.2)]
+
+
+def test_compare_does_not_wait_for_keras():
+    # As a verb: argv says so, and tsd_keras loads nothing on its own.
+    code = "import sys; sys.argv = ['-m']; import tsd_keras.report.compare; sys.exit('keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

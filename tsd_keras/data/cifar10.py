@@ -1,6 +1,5 @@
 """CIFAR-10: 60,000 colour images of 32x32 pixels in ten classes (Krizhevsky, 2009)."""
 
-import keras
 import numpy as np
 
 from tflite.errors import UserError
@@ -29,6 +28,8 @@ def raw(path: str | None) -> dict[str, np.ndarray]:
     if path is not None:
         return arrays.raw(path)
     try:
+        import keras  # not at the top: pages that compare runs are drawn without it
+
         (x_train, y_train), (x_test, y_test) = keras.datasets.cifar10.load_data()
     except Exception as error:  # Keras raises a bare Exception when a download fails
         raise UserError(

@@ -64,7 +64,7 @@ def write(runs: list[pathlib.Path], out: str) -> pathlib.Path:
         f"no other is both {better} and cheaper.</p>{legend}"
         f'<div class="grid">{cards}</div>{page.table(header, cells, caption)}'
     )
-    return files.write_text(out, page.wrap(f"{len(runs)} runs compared", body))
+    return files.write_text(out, page.wrap(f"{len(runs)} run{'s' * (len(runs) > 1)} compared", body))
 
 
 def front(points: list[tuple[float, float]], more_is_better: bool = True) -> list[tuple[float, float]]:

@@ -156,13 +156,15 @@ def _section(facts: dict, nbytes: int) -> str:
         size = " x ".join(map(str, facts["shape"]))
         asked = f"Drop a text file of {size} numbers, separated by commas or spaces, or choose one"
     examples = "; or take a test sample" if facts["examples"] else ""
-    repeated = ""
+    repeated = beneath = ""
     if facts["task"] == "anomaly":
+        beneath = " Beneath the sample stands what the student makes of it."
         repeated = '<canvas id="repeated" width="240" height="240" aria-label="The reconstruction"></canvas>'
     text = json.dumps(facts).replace("<", "\\u003c")
     return (
         f'<section id="try"><h2>Try it</h2><p class="soft">{asked}{examples}. The answer is computed here, '
-        f"by the student's generated C compiled to WebAssembly ({nbytes:,} bytes), bit by bit as TFLM.</p>"
+        f"by the student's generated C compiled to WebAssembly ({nbytes:,} bytes), bit by bit as TFLM."
+        f"{beneath}</p>"
         '<div class="try"><canvas id="draw" width="240" height="240" aria-label="The sample"></canvas>'
         f"{repeated}<div>"
         f'<p><button type="button" id="clear">Clear</button> {invert}<input type="file" id="file" '
