@@ -102,7 +102,9 @@ def test_never_negative_and_zero_at_equality(name, kind):
     for seed in range(5):
         teacher, student = features(SHAPES[kind], seed), features(student_shape(name, kind), seed + 50)
         assert (per_sample(name, teacher, student) >= 0).all()
-        np.testing.assert_array_equal(per_sample(name, teacher, teacher), 0.0)
+        # 2 - 2 cosine keeps the rounding of a 2; the others are differences, and exact.
+        rounding = 1e-6 if name == "l2_normalized" else 0.0
+        np.testing.assert_allclose(per_sample(name, teacher, teacher), 0.0, atol=rounding)
 
 
 @pytest.mark.parametrize("name", [name for name in FEATURE_LOSSES if name != "l2"])
