@@ -102,3 +102,18 @@ def test_folders_that_do_not_belong_are_named(tmp_path):
         data.load(section(tmp_path))
     with pytest.raises(UserError, match="a, b are not the folders"):
         data.load(section(tmp_path, class_names=["a", "b"]))
+
+
+def test_anomalies_need_no_folder_among_the_training_images(tmp_path):
+    """As data sets of defects come: train/good, test/good, test/<defect>."""
+    for name, count in (("train/good", 8), ("test/good", 3), ("test/broken", 2), ("test/crack", 2)):
+        for index in range(count):
+            write(tmp_path / name / f"{index}.png", 10 * index)
+    loaded = data.load(section(tmp_path, labels="anomaly", validation_fraction=0.25))
+    assert loaded.class_names == ("normal", "anomaly") and loaded.y_train is None
+    assert len(loaded.x_train) + len(loaded.x_validation) == 8
+    assert sorted(loaded.y_test) == [0, 0, 0, 1, 1, 1, 1]
+    named = data.load(section(tmp_path, labels="anomaly", normal=["good"], validation_fraction=0.25))
+    assert named.fingerprint == loaded.fingerprint
+    with pytest.raises(UserError, match="holds 1 folders"):
+        data.load(section(tmp_path))  # as classes

@@ -30,7 +30,8 @@ class Data(Section):
         "samples are learned, others told from them",
     )
     normal: list[str] | None = Field(
-        None, description="of anomaly: names of the classes that are normal; the first where left out"
+        None,
+        description="of anomaly: names of the normal classes; left out: those in training, or the first",
     )
     missing_label: Annotated[int, Field(strict=True)] | None = Field(
         None, description="class number that says a training sample has no label"

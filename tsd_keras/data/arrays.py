@@ -115,7 +115,7 @@ def _fitting(y, classes, name, config):
 
 def _anomalies(parts, class_names, config):
     """Normal samples for training and validation; for the test all, labelled 0 (normal) or 1."""
-    normal = config.normal or class_names[:1]
+    normal = config.normal or _trained(parts["train"][1], class_names) or class_names[:1]
     unknown = [name for name in normal if name not in class_names]
     if unknown:
         raise UserError(f"data.normal: {unknown[0]!r} is no class; choose from {', '.join(class_names)}.")
@@ -132,6 +132,12 @@ def _anomalies(parts, class_names, config):
         if name != "test" and odd.all():
             raise UserError(f"data.normal: x_{name} has no sample of the class {', '.join(normal)}.")
     return found
+
+
+def _trained(y, class_names) -> tuple[str, ...]:
+    """The classes among the training labels, if these are not all."""
+    found = () if y is None else tuple(class_names[label] for label in np.unique(y))
+    return found if len(found) < len(class_names) else ()
 
 
 def _kept(part, config):

@@ -22,7 +22,9 @@ def raw(config) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     turned as their EXIF entry says; transparency is dropped.
 
     Args:
-        config: A `tsd_keras.config.Data`: `path`, `size`, `grayscale`.
+        config: A `tsd_keras.config.Data`: `path`, `size`, `grayscale`, `labels`, `class_names`.
+
+    Where `labels` is `anomaly`, `train/` may hold some of the classes alone.
 
     Returns:
         uint8 arrays `x_train` `(n, height, width, channels)`, `y_train` `(n,)`, ... of the splits there
@@ -36,8 +38,10 @@ def raw(config) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     if not root.is_dir():
         raise UserError(f"data.path: there is no folder {root}. Paths count from the current folder.")
     splits = _splits(root)
-    class_names = _classes(splits["train"], config.class_names)
-    files = {name: _files(folder, class_names) for name, folder in splits.items()}
+    # Of anomalies the training images may show none.
+    told_by = list(splits.values()) if config.labels == "anomaly" else [splits["train"]]
+    class_names = _classes(told_by, config.class_names)
+    files = {name: _files(folder, class_names, len(told_by) == 1) for name, folder in splits.items()}
     size = _size(config, files["train"])
     found = {}
     for name, listed in files.items():
@@ -61,17 +65,18 @@ def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:
     return {name: root / name for name in SPLITS if name in names}
 
 
-def _classes(folder: pathlib.Path, wanted: list[str] | None) -> tuple[str, ...]:
-    """The folders' names, in the order the config gives, else the alphabet's."""
-    names = _folders(folder)
+def _classes(folders: list[pathlib.Path], wanted: list[str] | None) -> tuple[str, ...]:
+    """The names of the folders in all of them, in the order the config gives, else the alphabet's."""
+    names = sorted({name for folder in folders for name in _folders(folder)})
+    where = " and ".join(map(str, folders))
     if len(names) < 2:
         raise UserError(
-            f"data.path: {folder} holds {len(names)} folders; give a folder of images for each of at least "
+            f"data.path: {where} holds {len(names)} folders; give a folder of images for each of at least "
             "two classes."
         )
     if wanted and set(wanted) != set(names):
         raise UserError(
-            f"data.class_names: {', '.join(wanted)} are not the folders in {folder}: {', '.join(names)}."
+            f"data.class_names: {', '.join(wanted)} are not the folders in {where}: {', '.join(names)}."
         )
     return tuple(wanted or names)
 
@@ -80,7 +85,7 @@ def _folders(folder: pathlib.Path) -> tuple[str, ...]:
     return tuple(sorted(one.name for one in os.scandir(folder) if one.is_dir() and one.name[0] != "."))
 
 
-def _files(folder: pathlib.Path, class_names) -> list[tuple[pathlib.Path, int]]:
+def _files(folder: pathlib.Path, class_names, all_in_train: bool) -> list[tuple[pathlib.Path, int]]:
     """Image files of a split with their class numbers."""
     unknown = sorted(set(_folders(folder)) - set(class_names))
     if unknown:
@@ -94,7 +99,7 @@ def _files(folder: pathlib.Path, class_names) -> list[tuple[pathlib.Path, int]]:
             files = (file for file in (folder / name).iterdir() if file.suffix.lower() in ENDINGS)
             listed += [(file, label) for file in sorted(files) if file.name[0] != "."]
     missing = sorted(set(range(len(class_names))) - {label for _, label in listed})
-    if missing and (folder.name == "train" or not listed or len(missing) == len(class_names)):
+    if missing and ((folder.name == "train" and all_in_train) or not listed):
         endings = ", ".join(sorted(ENDINGS))
         raise UserError(f"data.path: {folder / class_names[missing[0]]} holds no images ({endings}).")
     return listed
