@@ -6,42 +6,29 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from quantization_models import broken, chain, digits, trained
+from further_lessons import TEST, TRAIN, copy_of, further, trained_teacher
+from quantization_models import broken
 
 from tflite import convert, engines
 from tflite.errors import UserError
 from tflite.quantize import aware, diagnosis, post_training
 from tflite.quantize.settings import Settings
-from tsd_keras import Tap, TeacherCache, config, folding, lessons, quantization
-from tsd_keras.data import Dataset
+from tsd_keras import Tap, TeacherCache, folding, lessons, quantization
 from tsd_keras.losses import SoftLabels
 from tsd_keras.twin_distiller import TwinDistiller
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TFMOT needs TensorFlow")
-TRAIN, TEST = digits()
-FIXED = {"balance": "fixed", "hard_label_weight": 0.1, "soft_label_weight": 0.9, "feature_weight": 1.0}
-FIXED |= {"taps": []}
 SAMPLES = TRAIN[0][:200]
 
 
 @pytest.fixture(scope="module")
 def teacher():
-    return trained(chain(seed=1), 15)
+    return trained_teacher()
 
 
 @pytest.fixture
 def student(teacher):
-    copy = keras.models.clone_model(teacher)
-    copy.set_weights(teacher.get_weights())
-    return copy
-
-
-def further(teacher, epochs=1, rate=1e-3, **settings):
-    (x, y), (held_out, labels) = TRAIN, TEST
-    data = Dataset(x, y, held_out[:64], labels[:64], held_out, labels, tuple("0123456789"), "0 to 1")
-    loaded = config.Config(distillation=FIXED | settings)
-    length = config.Training(epochs=epochs, learning_rate=rate, warmup_epochs=0)
-    return lessons.Lessons(teacher, loaded, data, length, verbose=0)
+    return copy_of(teacher)
 
 
 def accuracy(data):

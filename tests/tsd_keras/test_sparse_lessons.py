@@ -3,39 +3,26 @@
 import keras
 import numpy as np
 import pytest
-from quantization_models import chain, digits, trained
+from further_lessons import TEST, TRAIN, copy_of, further, trained_teacher
 
 from tflite import convert, engines
 from tflite.errors import UserError
 from tflite.quantize import clustering, lookup, pruning
 from tflite.quantize.settings import Settings
-from tsd_keras import config, folding, lessons
-from tsd_keras.data import Dataset
+from tsd_keras import folding, lessons
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TFMOT needs TensorFlow")
-TRAIN, TEST = digits()
 SAMPLES = TRAIN[0][:100]
 
 
 @pytest.fixture(scope="module")
 def teacher():
-    return trained(chain(seed=1), 15)
+    return trained_teacher()
 
 
 @pytest.fixture
 def student(teacher):
-    copy = keras.models.clone_model(teacher)
-    copy.set_weights(teacher.get_weights())
-    return copy
-
-
-def further(teacher, epochs):
-    (x, y), (held_out, labels) = TRAIN, TEST
-    data = Dataset(x, y, held_out[:64], labels[:64], held_out, labels, tuple("0123456789"), "0 to 1")
-    fixed = {"balance": "fixed", "hard_label_weight": 0.1, "soft_label_weight": 0.9, "taps": []}
-    loaded = config.Config(distillation=fixed | {"feature_weight": 0.0})
-    length = config.Training(epochs=epochs, learning_rate=2e-3, warmup_epochs=0)
-    return lessons.Lessons(teacher, loaded, data, length, verbose=0)
+    return copy_of(teacher)
 
 
 def kernels(student):
@@ -50,7 +37,7 @@ def accuracy(model):
 
 @pytest.mark.parametrize("schedule", pruning.SCHEDULES)
 def test_pruning_reaches_its_share_and_beats_cutting_at_once(teacher, student, schedule):
-    lessons.prune(student, further(teacher, 3), 0.5, schedule)
+    lessons.prune(student, further(teacher, 3, 2e-3), 0.5, schedule)
     found = kernels(student)
     for name, kernel in found.items():
         assert np.mean(kernel == 0) == pytest.approx(0.5, abs=0.01), name
@@ -66,17 +53,17 @@ def test_pruning_reaches_its_share_and_beats_cutting_at_once(teacher, student, s
 
 
 def test_two_of_four_along_the_input_channels(teacher, student):
-    lessons.prune(student, further(teacher, 1), 0.5, "constant", "2:4")
+    lessons.prune(student, further(teacher, 1, 2e-3), 0.5, "constant", "2:4")
     kernel = folding.fold(student).model.get_layer("second").get_weights()[0]  # (3, 3, 8, 12)
     groups = np.moveaxis(kernel, 2, -1).reshape(-1, 4)
     assert ((groups == 0).sum(-1) == 2).all()
 
 
 def test_clusters_and_zeros_survive_quantization_aware_training(teacher, student):
-    lessons.prune(student, further(teacher, 1), 0.3, "constant")
+    lessons.prune(student, further(teacher, 1, 2e-3), 0.3, "constant")
     zeros = {name: kernel == 0 for name, kernel in kernels(student).items()}
-    lessons.cluster(student, further(teacher, 1), 6)
-    ranges, _ = lessons.quantization_aware(student, further(teacher, 1), SAMPLES, Settings(), True)
+    lessons.cluster(student, further(teacher, 1, 2e-3), 6)
+    ranges, _ = lessons.quantization_aware(student, further(teacher, 1, 2e-3), SAMPLES, Settings(), True)
     for name, kernel in kernels(student).items():
         assert max(len(np.unique(column)) for column in kernel.T) <= 6 + 1, name
         assert (kernel[zeros[name]] == 0).all(), name
@@ -87,7 +74,7 @@ def test_clusters_and_zeros_survive_quantization_aware_training(teacher, student
 
 def test_clusters_of_an_unpruned_student_are_a_channel_s_own(teacher, student):
     before = accuracy(student)
-    history = lessons.cluster(student, further(teacher, 2), 8)
+    history = lessons.cluster(student, further(teacher, 2, 2e-3), 8)
     found = kernels(student)
     assert all(len(np.unique(column)) <= 8 for column in found["second"].T)
     assert len(np.unique(found["second"])) > 8

@@ -106,14 +106,15 @@ def window(builder, source: Tensor, output: Tensor, kernel: tuple[int, int]) -> 
     }
 
 
-def _conv_2d(builder):
-    source, weights, bias, output = (
-        builder.tensor(0),
-        builder.tensor(1),
-        builder.optional(2),
-        builder.output(),
-    )
+def _operands(builder):
+    """Source, weights, bias (or `None`) and output, all but the bias int8."""
+    source, weights, output = builder.tensor(0), builder.tensor(1), builder.output()
     _require_int8(builder, source, weights, output)
+    return source, weights, builder.optional(2), output
+
+
+def _conv_2d(builder):
+    source, weights, bias, output = _operands(builder)
     _check_symmetric(builder, weights)
     channels = weights.shape[0]
     if weights.shape[3] != source.shape[3]:
@@ -153,13 +154,7 @@ def _grouped_conv_2d(builder, source, weights, bias, output):
 
 
 def _depthwise_conv_2d(builder):
-    source, weights, bias, output = (
-        builder.tensor(0),
-        builder.tensor(1),
-        builder.optional(2),
-        builder.output(),
-    )
-    _require_int8(builder, source, weights, output)
+    source, weights, bias, output = _operands(builder)
     _check_symmetric(builder, weights)
     channels = weights.shape[3]
     if channels % source.shape[3] or channels != output.shape[3]:
@@ -182,13 +177,7 @@ def _depthwise_conv_2d(builder):
 
 
 def _fully_connected(builder):
-    source, weights, bias, output = (
-        builder.tensor(0),
-        builder.tensor(1),
-        builder.optional(2),
-        builder.output(),
-    )
-    _require_int8(builder, source, weights, output)
+    source, weights, bias, output = _operands(builder)
     channels, depth = weights.shape[-2:]
     if source.size % depth or output.size != source.size // depth * channels:
         builder.fail(f"an input of {source.size} values does not fit weights of shape {weights.shape}")
