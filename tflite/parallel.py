@@ -14,6 +14,7 @@ import pathlib
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -127,29 +128,39 @@ class _Process:
     def __init__(self, data: bytes, engine: str):
         root = str(pathlib.Path(__file__).resolve().parent.parent)
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tflite.parallel", engine],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
         )
-        _send(self._process.stdin, np.frombuffer(data, "uint8"))
+        with self._explained():
+            _send(self._process.stdin, np.frombuffer(data, "uint8"))
 
     def run(self, chunk: np.ndarray) -> np.ndarray:
-        try:
+        with self._explained():
             _send(self._process.stdin, chunk)
             return _receive(self._process.stdout)
+
+    @contextlib.contextmanager
+    def _explained(self):
+        """Says how the process ended, where it is gone."""
+        try:
+            yield
         except (OSError, EOFError) as error:
-            raise UserError(
-                f"An interpreter's process ended unexpectedly ({self._process.poll()}). Is memory short?"
-            ) from error
+            status = self._process.wait()
+            self._errors.seek(0)
+            said = self._errors.read().decode(errors="replace").strip().splitlines()
+            why = f": {said[-1][:300]}" if said else "; is memory short?"
+            raise UserError(f"An interpreter's process ended unexpectedly (status {status}){why}") from error
 
     def close(self):
         """Ends the process."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._process.stdin, self._process.stdout, self._errors):
             with contextlib.suppress(OSError):
                 pipe.close()
 

@@ -4,6 +4,7 @@ import argparse
 import ctypes
 import logging
 import os
+import select
 import sys
 from collections.abc import Callable
 
@@ -28,16 +29,25 @@ def run(parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], No
     except KeyboardInterrupt:
         print("\ninterrupted; the same command continues where it stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): no fault of anyone's, and nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except (UserError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and _is_unread():
+            # The reader of our output went away (`| head`): no fault of anyone's, and nobody to tell.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         if options.debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _is_unread() -> bool:
+    """Whether it is our own output that nobody reads, not a pipe to some other process."""
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(sys.__stdout__.fileno(), 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def _hush_tensorflow():

@@ -37,3 +37,18 @@ def test_many_interpreters_give_what_one_gives(model, engine, monkeypatch):
 def test_samples_of_another_shape_are_refused(model):
     with pytest.raises(UserError, match="shape"):
         parallel.run(model[0], "litert", np.zeros((4, 5), "float32"))
+
+
+def test_an_interpreter_that_does_not_start_is_said_with_its_last_words(tmp_path, monkeypatch):
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho 'no room for an arena' >&2\nexit 3\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(parallel.sys, "executable", str(broken))
+    with pytest.raises(UserError, match=r"ended unexpectedly \(status 3\): no room for an arena"):
+        parallel._Process(bytes(10**6), "tflm")  # more than a pipe holds
+    small = None
+    with pytest.raises(UserError, match="no room for an arena"):
+        small = parallel._Process(bytes(10), "tflm")
+        small.run(np.zeros((1, 4), "float32"))
+    if small:
+        small.close()
