@@ -39,7 +39,7 @@ boards-setup:
 		gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc \
 		gcc-xtensa-lx106 picolibc-xtensa-lx106-elf \
 		gcc-powerpc-linux-gnu libc6-dev-powerpc-cross qemu-user \
-		gcc-avr binutils-avr avr-libc simavr libsimavr-dev arduino-core-avr arduino-builder arduino-ctags cppcheck clang clang-tidy \
+		gcc-avr binutils-avr avr-libc simavr libsimavr-dev arduino-core-avr arduino-builder arduino-ctags cppcheck clang clang-tidy libclang-rt-dev lld \
 		libc6-dev-i386 lib32gcc-12-dev
 
 lint: setup

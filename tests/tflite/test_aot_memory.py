@@ -44,7 +44,7 @@ def clang() -> str:
         source.write_text("int main(void) { return 0; }\n")
         command = [path or "clang", *_SANITIZER, str(source), "-o", f"{folder}/empty"]
         if path is None or subprocess.run(command, capture_output=True).returncode:
-            pytest.skip("clang with its MemorySanitizer is not installed (Debian: apt install clang)")
+            pytest.skip("clang with its MemorySanitizer is not installed (make boards-setup)")
     return path
 
 
