@@ -13,7 +13,7 @@ from tflite import convert, engines, files
 from tflite.errors import UserError
 from tsd_keras import report
 from tsd_keras.data.dataset import Dataset
-from tsd_keras.evaluation import scores, stage, tables
+from tsd_keras.evaluation import answers, scores, stage, tables
 from tsd_keras.evaluation.metrics import reconstruction_error
 from tsd_keras.evaluation.summary import deployed
 from tsd_keras.report import compare
@@ -232,3 +232,18 @@ def test_the_panel_shows_what_an_autoencoder_makes_of_a_sample(browser, tmp_path
     inked = "d => d.getContext('2d').getImageData(0, 0, d.width, d.height).data.some(v => v > 0)"
     assert browser.execute_script(f"return ({inked})(document.getElementById('repeated'))")
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("labels", ["class", "values"])
+def test_a_teacher_too_large_for_the_boards_engines_is_reported_by_litert(labels, tmp_path, monkeypatch):
+    monkeypatch.setattr(answers, "TEACHER_WORK", 0)
+    data = dataset(labels)
+    teacher, student = network(data, 8), network(data, 4)
+    models = {"teacher": teacher, "baseline": student, "student": student}
+    metrics, page, _ = reported(tmp_path, data, models)
+    assert metrics["models"]["teacher"]["tflm"] is None and metrics["models"]["teacher"]["litert"]
+    tests = metrics["tests"] if labels == "class" else metrics["differences"]
+    assert set(tests["int8_vs_float"]) == set(models)
+    score = metrics["models"]["teacher"]["litert"][scores.SCORES[labels].key]
+    verdict = page[page.index('class="verdict"') :][:700]
+    assert ("its teacher" if labels == "class" else f"and {score:.4g} of its teacher") in verdict

@@ -114,7 +114,8 @@ def _part(ratio: float) -> str:
 def _worth(metrics, engine) -> str:
     """What the teacher brought, against the same network trained without one; and what is lost."""
     models = metrics["models"]
-    student, teacher, baseline = (models[name][engine] for name in ("student", "teacher", "baseline"))
+    student, baseline = (models[name][engine] for name in ("student", "baseline"))
+    teacher = models["teacher"][deployed(models["teacher"])]  # a large one is run on LiteRT alone
     low, high = (100 * bound for bound in student["intervals"]["accuracy"])
     test = metrics["tests"]["student_vs_baseline"][engine]
     lead, gap = (100 * (student["accuracy"] - one["accuracy"]) for one in (baseline, teacher))
@@ -142,7 +143,7 @@ def _plain_worth(metrics, engine) -> str:
     """The same for labels that are no classes: by the interval of the difference on the same samples."""
     found = SCORES[metrics["task"]]
     shown = {
-        model: score((row[engine] or {}).get(found.key), metrics["task"])
+        model: score((row[deployed(row)] or {}).get(found.key), metrics["task"])
         for model, row in metrics["models"].items()
     }
     return (
