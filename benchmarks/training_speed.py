@@ -2,9 +2,10 @@
 
     python -m benchmarks.training_speed --out benchmarks/results/training_speed.md
 
-Every way of training takes its turn in every round, in one process, on one thread; a figure is the median
-over the rounds of the process's CPU time (and of the time on the clock) per step, data loading included,
-divided by that of the student trained alone in the same round. The student is ResNet-8 (widths 16, 32, 64)
+Every way of training takes its turn in every round, in one process, on one thread, each right after the
+student alone; a figure is the median over the rounds of the process's CPU time (and of the time on the clock)
+per step, data loading included, divided by that of the student alone before it. The student is ResNet-8 (widths
+16, 32, 64)
 on images of 32x32 pixels, batch 64, flipped and shifted; the teachers are ResNet-20 and a ResNet-8 four
 times as wide; "bfloat16" is the type the live teacher computes in. Keras is started as the verbs start it.
 `keras.distillation` runs Keras's own classes as its users write them. The random images and weights change
@@ -27,7 +28,7 @@ import time
 BATCH, SAMPLES, CLASSES = 64, 1024, 10
 FILLED = {
     "ResNet-20": 16384,
-    "wide ResNet": 1024,
+    "wide ResNet": 4096,
 }  # samples, whose answers take seconds: tracing counts little
 STUDENT_TAPS = ("stage2_out", "stage3_out")
 TEACHERS = {
@@ -74,7 +75,11 @@ def _run(part, options, folder):
 
 
 def speed(options) -> dict:
-    """CPU and clock seconds per step, `{name: [[cpu, wall], ...]}`, one pair a round; and of filling."""
+    """CPU and clock seconds per step of a way and of the student alone before it, a round; and of filling.
+
+    Returns:
+        `{name: [[cpu, wall, cpu of plain, wall of plain], ...]}`.
+    """
     import numpy as np
 
     from tsd_keras import command_line, config, models, teacher_cache
@@ -87,8 +92,8 @@ def speed(options) -> dict:
     y = np.eye(CLASSES, dtype="float32")[rng.integers(0, CLASSES, SAMPLES)]
     augmentation = config.Augmentation(flip=True, shift=4)
     batches = Batches(Views(x, 0, augmentation), y, BATCH, 0)
-    ways = {"plain": (_compiled(_student()), batches)}
-    fills = {}
+    plain = _compiled(_student())
+    ways, fills = {}, {}
     for name, size in TEACHERS.items():
         teacher = models.build("resnet", input_shape=x.shape[1:], classes=CLASSES, name="teacher", **size)
 
@@ -113,9 +118,10 @@ def speed(options) -> dict:
     measured = {name: [] for name in ways}
     for turn in range(options.rounds + 1):  # the first traces
         for name, (model, data) in ways.items():
-            spent = _timed(lambda model=model, data=data: model.fit(data, shuffle=False, verbose=0))
+            alone = _seconds_per_step(plain, batches)
+            spent = _seconds_per_step(model, data)
             if turn:
-                measured[name].append([one / len(data) for one in spent])
+                measured[name].append([*spent, *alone])
         for name, (predict, fill) in fills.items():
             pair = [*_timed(predict), *_timed(fill)]
             if turn:
@@ -193,6 +199,11 @@ def _compiled(model):
     return model
 
 
+def _seconds_per_step(model, data):
+    spent = _timed(lambda: model.fit(data, shuffle=False, verbose=0))
+    return [one / len(data) for one in spent]
+
+
 def _timed(work):
     cpu, wall = time.process_time(), time.perf_counter()
     work()
@@ -200,22 +211,21 @@ def _timed(work):
 
 
 def _speed_table(measured) -> list[str]:
-    plain = measured["plain"]
-    cpu, wall = (1000 * statistics.median(pair[i] for pair in plain) for i in (0, 1))
+    ways = {name: rows for name, rows in measured.items() if not name.endswith("filling")}
+    alone = [row[2:] for rows in ways.values() for row in rows]
+    cpu, wall = (1000 * statistics.median(column) for column in zip(*alone, strict=True))
     lines = [
         f"Student alone: {cpu:.0f} ms of CPU time a step, {wall:.0f} ms on the clock.",
         "",
         "| teacher | way of training | CPU time | clock | steps against `keras.distillation` + 2 features |",
         "|---|---|---|---|---|",
     ]
-    for name, pairs in measured.items():
+    for name, rows in ways.items():
         teacher, _, way = name.partition(": ")
-        if way in ("", "filling"):
-            continue
-        theirs = measured[f"{teacher}: keras.distillation, logits + 2 features"]
-        ratios = [_ratio(pairs, plain, 0), _ratio(pairs, plain, 1), _ratio(theirs, pairs, 0)]
-        faster = f"{ratios[2]:.2f}" if way.endswith("features") else ""
-        lines.append(f"| {teacher} | {way} | {ratios[0]:.2f} | {ratios[1]:.2f} | {faster} |")
+        theirs = _over_plain(ways[f"{teacher}: keras.distillation, logits + 2 features"], 0)
+        cpu, wall = (_over_plain(rows, which) for which in (0, 1))
+        faster = f"{theirs / cpu:.2f}" if way.endswith("features") else ""
+        lines.append(f"| {teacher} | {way} | {cpu:.2f} | {wall:.2f} | {faster} |")
     lines += ["", "Filling a cache of logits, over the teacher's bare `predict` on as many samples:", ""]
     for name in TEACHERS:
         pairs = measured[f"{name}: filling"]
@@ -224,8 +234,8 @@ def _speed_table(measured) -> list[str]:
     return lines
 
 
-def _ratio(first, second, which):
-    return statistics.median(a[which] / b[which] for a, b in zip(first, second, strict=True))
+def _over_plain(rows, which) -> float:
+    return statistics.median(row[which] / row[which + 2] for row in rows)
 
 
 # -- memory --------------------------------------------------------------------------------------------

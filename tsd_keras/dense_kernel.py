@@ -5,7 +5,10 @@ from keras import ops
 
 from tsd_keras.losses import FEATURE_LOSSES
 
-TRANSFORMATIONS = ("identity", "linear", "conv1x1", "nonlinear")
+# From so many teacher's channels to one of the student's on, a loss is taken without the projected map.
+_WIDENING = 2
+_LINEAR = ("linear", "conv1x1")
+TRANSFORMATIONS = ("identity", *_LINEAR, "nonlinear")
 
 
 @keras.saving.register_keras_serializable("tsd_keras")
@@ -75,6 +78,7 @@ class DenseKernel(keras.layers.Layer):
         self._teacher_size = teacher_shape[1:-1]
         self._resizes = compares != "samples" and student_shape[1:-1] != teacher_shape[1:-1]
         self._projections.extend(self._project("projection", student_shape[-1], teacher_shape[-1]))
+        self._is_widening = teacher_shape[-1] >= _WIDENING * student_shape[-1]
         self.built = True
 
     def _project(self, name, width, channels):
@@ -119,12 +123,14 @@ class DenseKernel(keras.layers.Layer):
 
     def call(self, student_features):
         """Student features `(batch, ..., channels)` in the teacher's shape."""
-        features = ops.cast(student_features, "float32")
-        if self._resizes:
-            features = resize(features, self._teacher_size)
+        features = self._resized(student_features)
         for projection in self._projections:
             features = projection(features)
         return features
+
+    def _resized(self, student_features):
+        features = ops.cast(student_features, "float32")
+        return resize(features, self._teacher_size) if self._resizes else features
 
     def per_sample(self, teacher_features, student_features):
         """Feature loss per sample.
@@ -137,7 +143,11 @@ class DenseKernel(keras.layers.Layer):
             Float32 tensor `(batch,)`.
         """
         teacher_features = ops.cast(teacher_features, "float32")
-        return FEATURE_LOSSES[self.loss].distance(teacher_features, self(student_features))
+        loss = FEATURE_LOSSES[self.loss]
+        if loss.projected is None or not self._is_widening or self.transformation not in _LINEAR:
+            return loss.distance(teacher_features, self(student_features))
+        features, (projection,) = self._resized(student_features), self._projections
+        return loss.projected(teacher_features, features, *projection.weights_in_force)
 
     def get_config(self):
         return {
@@ -194,12 +204,18 @@ class Projection(keras.layers.Layer):
 
     def call(self, inputs):
         # As matrices: what is batched has a gradient for every row of a map, summed afterwards.
-        rows = ops.matmul(ops.reshape(inputs, (-1, inputs.shape[-1])), self._weights_of(self.kernel))
-        rows = self.activation(rows + self._weights_of(self.bias))
+        kernel, bias = self.weights_in_force
+        rows = self.activation(ops.matmul(ops.reshape(inputs, (-1, inputs.shape[-1])), kernel) + bias)
         return ops.reshape(rows, (ops.shape(inputs)[0], *inputs.shape[1:-1], self.units))
 
-    def _weights_of(self, variable):
-        variable = ops.convert_to_tensor(variable)
-        if self.rate == 1.0:
-            return variable
-        return variable + ops.stop_gradient((self.rate - 1.0) * variable)
+    @property
+    def weights_in_force(self):
+        """Kernel `(channels, units)` and bias `(units,)` that the layer computes with, tensors."""
+
+        def scaled(variable):
+            variable = ops.convert_to_tensor(variable)
+            if self.rate == 1.0:
+                return variable
+            return variable + ops.stop_gradient((self.rate - 1.0) * variable)
+
+        return scaled(self.kernel), scaled(self.bias)

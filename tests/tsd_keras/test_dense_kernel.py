@@ -1,11 +1,12 @@
 import keras
 import numpy as np
 import pytest
-from small_models import dense_model, vectors
+from small_models import assert_is_gradient, dense_model, gradient, vectors
 
 from tsd_keras import DenseKernel, Distiller, Tap
 from tsd_keras.dense_kernel import Projection
 from tsd_keras.losses import FEATURE_LOSSES
+from tsd_keras.losses.features import projected_normalized_distance
 
 
 def features(*shape, seed=0):
@@ -116,6 +117,61 @@ def test_losses_that_compare_positions_or_samples_need_no_equal_channels():
     for name in ("similarity_preserving", "pkt", "correlation"):
         value = built(student, vector, "identity", name).per_sample(vector, student)
         np.testing.assert_allclose(value, FEATURE_LOSSES[name].distance(vector, student), rtol=1e-6)
+
+
+WIDENED = {
+    "map": ((4, 5, 5, 3), (4, 5, 5, 8)),
+    "sequence": ((4, 6, 3), (4, 6, 6)),
+    "vector": ((4, 5), (4, 10)),
+    "resized map": ((4, 3, 3, 2), (4, 5, 4, 7)),
+}
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("shapes", WIDENED.values(), ids=WIDENED)
+def test_a_distance_taken_without_the_projected_map_is_that_of_the_map(shapes, rate):
+    student, teacher = features(*shapes[0]), features(*shapes[1], seed=1)
+    kernel = built(student, teacher, kernel_update_rate=rate)
+    matrix, bias = kernel.weights
+    bias.assign(0.3 * features(*bias.shape, seed=2))
+
+    def without(student):
+        return kernel.per_sample(teacher, student)
+
+    def with_map(student):
+        return FEATURE_LOSSES["l2_normalized"].distance(teacher, kernel(student))
+
+    assert kernel._is_widening
+    np.testing.assert_allclose(without(student), with_map(student), rtol=1e-5)
+    slopes = [gradient(lambda x, f=f: keras.ops.sum(f(x)), student) for f in (without, with_map)]
+    np.testing.assert_allclose(*slopes, rtol=1e-4, atol=1e-6)
+    assert_is_gradient(lambda x: keras.ops.mean(without(x)), student)
+    # The teacher's own projection is at no distance.
+    np.testing.assert_allclose(kernel.per_sample(kernel(student), student), 0.0, atol=2e-6)
+
+
+@pytest.mark.parametrize("which", ["teacher_features", "student_features", "kernel", "bias"])
+def test_gradients_of_a_distance_without_the_projected_map(which):
+    given = {
+        "teacher_features": features(4, 3, 3, 8),
+        "student_features": features(4, 3, 3, 3, seed=1),
+        "kernel": features(3, 8, seed=2),
+        "bias": features(8, seed=3),
+    }
+
+    def value(one):
+        return keras.ops.mean(projected_normalized_distance(**given | {which: one}))
+
+    assert_is_gradient(value, given[which], tolerance=1e-4)
+
+
+def test_a_silent_student_or_teacher_has_a_finite_distance_and_gradient():
+    student, teacher = features(4, 5, 5, 3), features(4, 5, 5, 8, seed=1)
+    kernel = built(student, teacher)
+    for silent in ((teacher, 0 * student), (0 * teacher, student)):
+        np.testing.assert_allclose(kernel.per_sample(*silent), 1.0, rtol=1e-6)
+        slope = gradient(lambda x, t=silent[0]: keras.ops.sum(kernel.per_sample(t, x)), silent[1])
+        np.testing.assert_array_equal(slope, 0.0)
 
 
 def one_step(optimizer, rate):
