@@ -2,12 +2,12 @@
 
     python -m benchmarks.training_speed --out benchmarks/results/training_speed.md
 
-Every way of training takes its turn in every round, in one process, on one thread, each right after the
-student alone; a figure is the median over the rounds of the process's CPU time (and of the time on the clock)
-per step, data loading included, divided by that of the student alone before it. The student is ResNet-8 (widths
-16, 32, 64)
-on images of 32x32 pixels, batch 64, flipped and shifted; the teachers are ResNet-20 and a ResNet-8 four
-times as wide; "bfloat16" is the type the live teacher computes in. Keras is started as the verbs start it.
+Every way of training has a process of its own, as its users have, on one thread, in which it takes turns
+with the student trained alone; a figure is the median over the rounds of the process's CPU time (and of the
+time on the clock) per step, data loading included, divided by that of the student alone before it. The
+student is ResNet-8 (widths 16, 32, 64) on images of 32x32 pixels, batch 64, flipped and shifted; the
+teachers are ResNet-20 and a ResNet-8 four times as wide; "bfloat16" is the type the live teacher computes
+in. Keras is started as the verbs start it.
 `keras.distillation` runs Keras's own classes as its users write them. The random images and weights change
 nothing about the time.
 """
@@ -45,6 +45,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--gigabytes", type=float, default=4.0, help="size of the cache of the memory test")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--teacher", help=argparse.SUPPRESS)
+    parser.add_argument("--way", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=pathlib.Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:
@@ -53,7 +55,7 @@ def main():
     from tsd_keras.versions import versions
 
     with tempfile.TemporaryDirectory() as folder:
-        lines = [_heading(), "", *_speed_table(_run("speed", options, folder)), ""]
+        lines = [_heading(), "", *_speed_table(options, folder), "", *_filling_table(options, folder), ""]
         lines += _memory_table(options, folder) + ["", *_import_table(), ""]
     lines += [", ".join(f"{key} {value}" for key, value in versions().items()), ""]
     text = "\n".join(lines)
@@ -63,9 +65,10 @@ def main():
         options.out.write_text(text)
 
 
-def _run(part, options, folder):
+def _run(part, options, folder, teacher="", way=""):
     command = [sys.executable, "-m", "benchmarks.training_speed", "--part", part, "--folder", str(folder)]
     command += ["--rounds", str(options.rounds), "--gigabytes", str(options.gigabytes)]
+    command += ["--teacher", teacher, "--way", way]
     environment = os.environ | ONE_THREAD | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
@@ -74,112 +77,110 @@ def _run(part, options, folder):
 # -- steps ---------------------------------------------------------------------------------------------
 
 
-def speed(options) -> dict:
-    """CPU and clock seconds per step of a way and of the student alone before it, a round; and of filling.
+WAYS = (
+    "keras.distillation, logits",
+    "keras.distillation, logits + 2 features",
+    "live, logits + 2 features",
+    "live, bfloat16, logits + 2 features",
+    "cached, logits",
+    "cached, logits + 2 features",
+)
+THEIRS = WAYS[1]
+
+
+def speed(options) -> list:
+    """CPU and clock seconds per step of a way of training, and of the student alone before it.
 
     Returns:
-        `{name: [[cpu, wall, cpu of plain, wall of plain], ...]}`.
+        `[[cpu, wall, cpu of the student alone, wall of the student alone], ...]`, one a round.
     """
-    import numpy as np
-
-    from tsd_keras import command_line, config, models, teacher_cache
-    from tsd_keras.data.batches import Batches
-    from tsd_keras.data.views import Views
-
-    command_line.start_keras()
-    rng = np.random.default_rng(0)
-    x = rng.random((SAMPLES, 32, 32, 3), "float32")
-    y = np.eye(CLASSES, dtype="float32")[rng.integers(0, CLASSES, SAMPLES)]
-    augmentation = config.Augmentation(flip=True, shift=4)
-    batches = Batches(Views(x, 0, augmentation), y, BATCH, 0)
+    setting = _Setting(options)
     plain = _compiled(_student())
-    ways, fills = {}, {}
-    for name, size in TEACHERS.items():
-        teacher = models.build("resnet", input_shape=x.shape[1:], classes=CLASSES, name="teacher", **size)
-
-        def fill(teacher=teacher, taps=(), name=name, x=x, again=[0]):  # noqa: B006 - counts the folders
-            again[0] += 1
-            return teacher_cache.TeacherCache.fill(
-                options.folder / f"{name}{len(taps)}{again[0]}",
-                teacher,
-                x,
-                taps=taps,
-                augmentation=augmentation,
-                progress=False,
-            )
-
-        many = rng.random((FILLED[name], *x.shape[1:]), "float32")
-        fills[name] = (
-            lambda teacher=teacher, many=many: teacher.predict(many, batch_size=256, verbose=0),
-            lambda fill=fill, many=many: fill(x=many),
-        )
-        cache = fill(taps=STUDENT_TAPS)
-        ways |= _ways(name, teacher, cache, batches, x, y)
-    measured = {name: [] for name in ways}
+    model, data = setting.way(options.way)
+    _compiled(model)
+    measured = []
     for turn in range(options.rounds + 1):  # the first traces
-        for name, (model, data) in ways.items():
-            alone = _seconds_per_step(plain, batches)
-            spent = _seconds_per_step(model, data)
-            if turn:
-                measured[name].append([*spent, *alone])
-        for name, (predict, fill) in fills.items():
-            pair = [*_timed(predict), *_timed(fill)]
-            if turn:
-                measured.setdefault(f"{name}: filling", []).append(pair)
+        alone = _seconds_per_step(plain, setting.batches)
+        spent = _seconds_per_step(model, data)
+        if turn:
+            measured.append([*spent, *alone])
     return measured
 
 
-def _ways(name, teacher, cache, batches, x, y):
-    import keras
+def filling(options) -> list:
+    """CPU and clock seconds of a teacher's `predict` and of a cache's filling, one row a round."""
+    setting = _Setting(options)
+    x = setting.rng.random((FILLED[options.teacher], *setting.x.shape[1:]), "float32")
+    measured = []
+    for turn in range(options.rounds + 1):
+        bare = _timed(lambda: setting.teacher.predict(x, batch_size=256, verbose=0))
+        filled = _timed(lambda name=f"filling{turn}": setting.cache(name, x, ()))
+        if turn:
+            measured.append([*filled, *bare])
+    return measured
 
-    from tsd_keras import DenseKernel, Distiller, SoftLabels, Tap
 
-    def taps():
+class _Setting:
+    """What the ways of training are made of: a teacher, data, and the student's batches."""
+
+    def __init__(self, options):
+        import numpy as np
+
+        from tsd_keras import command_line, config, models
+        from tsd_keras.data.batches import Batches
+        from tsd_keras.data.views import Views
+
+        command_line.start_keras()
+        self._folder = options.folder / f"{options.teacher} {WAYS.index(options.way) if options.way else ''}"
+        self._augmentation = config.Augmentation(flip=True, shift=4)
+        self.rng = rng = np.random.default_rng(0)
+        self.x = rng.random((SAMPLES, 32, 32, 3), "float32")
+        self.y = np.eye(CLASSES, dtype="float32")[rng.integers(0, CLASSES, SAMPLES)]
+        self.batches = Batches(Views(self.x, 0, self._augmentation), self.y, BATCH, 0)
+        size = TEACHERS[options.teacher]
+        shape = self.x.shape[1:]
+        self.teacher = models.build("resnet", input_shape=shape, classes=CLASSES, name="teacher", **size)
+
+    def cache(self, name, x, taps):
+        """The teacher's answers to one view of samples."""
+        from tsd_keras import TeacherCache
+
+        return TeacherCache.fill(
+            self._folder / name, self.teacher, x, taps=taps, augmentation=self._augmentation, progress=False
+        )
+
+    def way(self, name):
+        """A model to compile, and its data."""
+        import keras
+
+        from tsd_keras import Distiller, SoftLabels
+
+        theirs = keras.distillation.LogitsDistillation()
+        losses = [SoftLabels(4.0), *self._taps()]
+        if name.startswith("cached"):
+            is_whole = name.endswith("features")
+            cache = self.cache("answers", self.x, STUDENT_TAPS)
+            data = cache.dataset(self.x, self.y, batch_size=BATCH, taps=None if is_whole else [])
+            return Distiller(cache.teacher, _student(), losses if is_whole else losses[0]), data
+        if name.startswith("live"):
+            dtype = "bfloat16" if "bfloat16" in name else None
+            return Distiller(self.teacher, _student(), losses, teacher_dtype=dtype), self.batches
+        losses = [theirs, *self._keras_features()] if name == THEIRS else theirs
+        return keras.distillation.Distiller(self.teacher, _student(), losses), self.batches
+
+    def _taps(self):
+        from tsd_keras import DenseKernel, Tap
+
         return [Tap(path, path, DenseKernel("conv1x1", loss="l2_normalized")) for path in STUDENT_TAPS]
 
-    def keras_features():
-        # Keras compares features of equal shape alone: the wide teacher's are taken at its logits twice.
-        same = teacher.get_layer(STUDENT_TAPS[0]).output.shape[-1] == 32
-        paths = STUDENT_TAPS if same else ("logits", "logits")
-        return [
-            keras.distillation.FeatureDistillation(
-                loss="mse", teacher_layer_name=path, student_layer_name=path
-            )
-            for path in paths
-        ]
+    def _keras_features(self):
+        import keras
 
-    theirs, soft = keras.distillation, SoftLabels(4.0)
-    return {
-        f"{name}: {way}": (_compiled(model), data)
-        for way, model, data in (
-            (
-                "keras.distillation, logits",
-                theirs.Distiller(teacher, _student(), theirs.LogitsDistillation()),
-                batches,
-            ),
-            (
-                "keras.distillation, logits + 2 features",
-                theirs.Distiller(teacher, _student(), [theirs.LogitsDistillation(), *keras_features()]),
-                batches,
-            ),
-            ("live, logits + 2 features", Distiller(teacher, _student(), [soft, *taps()]), batches),
-            (
-                "live, bfloat16, logits + 2 features",
-                Distiller(teacher, _student(), [soft, *taps()], teacher_dtype="bfloat16"),
-                batches,
-            ),
-            (
-                "cached, logits",
-                Distiller(cache.teacher, _student(), soft),
-                cache.dataset(x, y, batch_size=BATCH, taps=[]),
-            ),
-            (
-                "cached, logits + 2 features",
-                Distiller(cache.teacher, _student(), [soft, *taps()]),
-                cache.dataset(x, y, batch_size=BATCH),
-            ),
-        )
-    }
+        # Keras compares features of equal shape alone: the wide teacher's are taken at its logits twice.
+        same = self.teacher.get_layer(STUDENT_TAPS[0]).output.shape[-1] == 32
+        paths = STUDENT_TAPS if same else ("logits", "logits")
+        loss = keras.distillation.FeatureDistillation
+        return [loss(loss="mse", teacher_layer_name=path, student_layer_name=path) for path in paths]
 
 
 def _student():
@@ -210,9 +211,11 @@ def _timed(work):
     return time.process_time() - cpu, time.perf_counter() - wall
 
 
-def _speed_table(measured) -> list[str]:
-    ways = {name: rows for name, rows in measured.items() if not name.endswith("filling")}
-    alone = [row[2:] for rows in ways.values() for row in rows]
+def _speed_table(options, folder) -> list[str]:
+    measured = {
+        (teacher, way): _run("speed", options, folder, teacher, way) for teacher in TEACHERS for way in WAYS
+    }
+    alone = [row[2:] for rows in measured.values() for row in rows]
     cpu, wall = (1000 * statistics.median(column) for column in zip(*alone, strict=True))
     lines = [
         f"Student alone: {cpu:.0f} ms of CPU time a step, {wall:.0f} ms on the clock.",
@@ -220,17 +223,19 @@ def _speed_table(measured) -> list[str]:
         "| teacher | way of training | CPU time | clock | steps against `keras.distillation` + 2 features |",
         "|---|---|---|---|---|",
     ]
-    for name, rows in ways.items():
-        teacher, _, way = name.partition(": ")
-        theirs = _over_plain(ways[f"{teacher}: keras.distillation, logits + 2 features"], 0)
+    for (teacher, way), rows in measured.items():
         cpu, wall = (_over_plain(rows, which) for which in (0, 1))
+        theirs = _over_plain(measured[teacher, THEIRS], 0)
         faster = f"{theirs / cpu:.2f}" if way.endswith("features") else ""
         lines.append(f"| {teacher} | {way} | {cpu:.2f} | {wall:.2f} | {faster} |")
-    lines += ["", "Filling a cache of logits, over the teacher's bare `predict` on as many samples:", ""]
-    for name in TEACHERS:
-        pairs = measured[f"{name}: filling"]
-        ratio = statistics.median(pair[2] / pair[0] for pair in pairs)
-        lines.append(f"- {name}: {ratio:.2f} of the CPU time")
+    return lines
+
+
+def _filling_table(options, folder) -> list[str]:
+    lines = ["Filling a cache of logits, over the teacher's bare `predict` on as many samples:", ""]
+    for teacher in TEACHERS:
+        ratio = _over_plain(_run("filling", options, folder, teacher), 0)
+        lines.append(f"- {teacher}: {ratio:.2f} of the CPU time")
     return lines
 
 
@@ -331,7 +336,7 @@ def _heading() -> str:
     )
 
 
-PARTS = {"speed": speed, "memory": memory, "fill_memory": fill_memory}
+PARTS = {"speed": speed, "filling": filling, "memory": memory, "fill_memory": fill_memory}
 
 if __name__ == "__main__":
     main()
