@@ -247,3 +247,8 @@ def test_a_teacher_too_large_for_the_boards_engines_is_reported_by_litert(labels
     score = metrics["models"]["teacher"]["litert"][scores.SCORES[labels].key]
     verdict = page[page.index('class="verdict"') :][:700]
     assert ("its teacher" if labels == "class" else f"and {score:.4g} of its teacher") in verdict
+    rows = {row.partition("</td>")[0]: row for row in page.split("<tr>")}
+    for engine, is_known in (("LiteRT", True), ("TFLM", False)):
+        row = rows[f"<td>Milliseconds on this desktop<small>{engine}, one core</small>"]
+        teacher_cell, student_cell = (row.split("<td>")[column] for column in (2, 4))
+        assert teacher_cell.startswith("–") != is_known and not student_cell.startswith("–")

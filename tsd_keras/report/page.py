@@ -97,6 +97,10 @@ def verdict_table(metrics: dict) -> str:
     ]
     rows += [[label, *(cell(row) for row in models.values())] for label, cell in _COSTS.items()]
     rows += [
+        [f"Milliseconds on this desktop\n{title}, one core", *(_desktop(row, one) for row in models.values())]
+        for one, title in ENGINES.items()
+    ]
+    rows += [
         [f"Boards it fits\n{ENGINES[engine]}", *(_fitting(row, engine, metrics) for row in models.values())]
         for engine in ("tflm", "c")
         if any(engine in row["memory"] for row in models.values())
@@ -134,8 +138,8 @@ def _memory(row, engine, key) -> str:
     return _number(row["memory"].get(engine, {}).get(key))
 
 
-def _desktop(row) -> str:
-    latency = row["latency_ms"].get("tflm") or row["latency_ms"].get("litert")
+def _desktop(row, engine) -> str:
+    latency = row["latency_ms"].get(engine)
     return f"{latency:.3g}" if latency else "–"
 
 
@@ -149,7 +153,6 @@ _COSTS = {
     "Instructions of an inference\ngenerated C, emulated Cortex-M4F": lambda row: _number(
         row["instructions"].get(CHIP)
     ),
-    "Milliseconds on this desktop\nTFLM, one core": _desktop,
 }
 
 
