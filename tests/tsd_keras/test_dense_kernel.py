@@ -165,6 +165,29 @@ def test_gradients_of_a_distance_without_the_projected_map(which):
     assert_is_gradient(value, given[which], tolerance=1e-4)
 
 
+@pytest.mark.parametrize("mean", [0.0, 10.0, 1000.0])
+def test_a_mean_that_the_bias_cancels_costs_no_digits(mean):
+    """In squares it would cancel to noise: against a reference in float64."""
+    student, teacher = mean + features(8, 4, 4, 6), features(8, 4, 4, 24, seed=1)
+    kernel = features(6, 24, seed=2)
+    bias = (-mean * kernel.sum(0)).astype("float32")
+    map_ = student.astype("float64") @ kernel + bias
+    lengths = np.linalg.norm(map_, axis=-1) * np.linalg.norm(teacher.astype("float64"), axis=-1)
+    expected = (2 - 2 * (map_ * teacher).sum(-1) / lengths).mean((1, 2))
+    found = projected_normalized_distance(teacher, student, kernel, bias)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    nearest = projected_normalized_distance(map_.astype("float32"), student, kernel, bias)
+    assert (np.asarray(nearest) >= 0).all()
+    np.testing.assert_allclose(nearest, 0.0, atol=1e-5)
+
+
+def test_features_at_other_positions_are_refused():
+    student, kernel, bias = features(4, 5, 5, 3), features(3, 8), features(8)
+    for shape in ((4, 25, 1, 8), (4, 25, 8), (100, 1, 1, 8)):
+        with pytest.raises(ValueError, match=r"of the teacher and \(5, 5\) of the student differ"):
+            projected_normalized_distance(features(*shape), student, kernel, bias)
+
+
 def test_a_silent_student_or_teacher_has_a_finite_distance_and_gradient():
     student, teacher = features(4, 5, 5, 3), features(4, 5, 5, 8, seed=1)
     kernel = built(student, teacher)
