@@ -26,6 +26,7 @@ _MEANING = {
     "schema": "another version of this package",
     "teacher": "another teacher (its weights or layers)",
     "preprocess": "another preprocessing of the teacher's input",
+    "ends_in": "another kind of outputs (ends_in)",
     "samples": "other data",
     "seed": "another seed of the views",
     "augmentation": "another augmentation",
@@ -67,7 +68,8 @@ class TeacherCache:
                               augmentation=config.Augmentation(flip=True, shift=4))
     distiller = Distiller(cache.teacher, student, [SoftLabels(), Tap("stage3_out")])
     distiller.compile("adam", loss="sparse_categorical_crossentropy")
-    distiller.fit(cache.dataset(x_train, y_train), epochs=30)
+    batches = cache.dataset(x_train, y_train)
+    distiller.fit(batches, epochs=30, callbacks=[batches.clock])
     ```
     """
 
@@ -133,6 +135,10 @@ class TeacherCache:
         folder = pathlib.Path(folder)
         if dtype not in DTYPES:
             raise UserError(f"dtype={dtype!r}: features are kept in {' or '.join(DTYPES)}.")
+        if isinstance(views, bool) or not isinstance(views, int) or views < 1:
+            raise UserError(f"views={views!r}: give a number of views to keep, at least 1.")
+        if isinstance(taps, str):
+            raise UserError(f"taps={taps!r}: give a list of layers' paths, [{taps!r}].")
         views_of_x = Views(x, seed, augmentation)
         source = teacher_source.source(teacher, taps, preprocess, ends_in, identity)
         facts = {"schema": 1} | source.facts | views_of_x.facts | {"views": views, "dtype": dtype}
@@ -155,6 +161,11 @@ class TeacherCache:
         Returns:
             `{"logits": float32 (batch, classes), "taps": {path: (batch, ...)}}`.
         """
+        if not 0 <= view < self.views or not np.all((samples >= 0) & (samples < self.samples)):
+            raise ValueError(
+                f"The answers in {self.folder} are to {self.samples} samples in {self.views} views; asked "
+                f"was for view {view}, samples {np.min(samples)} to {np.max(samples)}."
+            )
         paths = self._taps if taps is None else taps
         return {
             "logits": self._logits.read(samples, view),
@@ -164,8 +175,9 @@ class TeacherCache:
     def dataset(self, x, y=None, *, batch_size=64, seed=0, shuffle=True, taps=None, share=(0, 1)) -> Batches:
         """Batches for a `Distiller` whose teacher is `cache.teacher`: inputs, answers, labels.
 
-        Every epoch shows the next of the views. Give `dataset.clock` to `fit` as a callback where a
-        training continues at a later epoch.
+        Every epoch shows the next of the views. Give `dataset.clock` to `fit` as a callback: it starts with
+        view 0 and goes by the number of the epoch, also where a training continues at a later one, or where
+        another student has learned from the same batches.
 
         Args:
             x: The samples the cache was filled with.
@@ -177,12 +189,20 @@ class TeacherCache:
             share: `(index, count)`: this process's part of every batch.
 
         Raises:
-            StaleCache: If `x` is not what the cache was filled with.
+            UserError: If `x` is not what the cache was filled with, or a tap was not kept.
         """
         from tsd_keras import config
 
         if fingerprint(x) != self.facts["samples"]:
-            raise StaleCache(self.folder, [_MEANING["samples"]])
+            raise UserError(
+                f"The answers in {self.folder} are not to these samples: they are to {self.samples} of other "
+                f"values or another type, x is {x.dtype} {x.shape}. Give the x the cache was filled with."
+            )
+        unknown = [path for path in taps or () if path not in self._taps]
+        if unknown:
+            raise UserError(f"The answers in {self.folder} hold {list(self._taps)}, not {unknown[0]!r}.")
+        if y is not None and len(y) != len(x):
+            raise UserError(f"y holds {len(y)} labels for {len(x)} samples.")
         settings = self.facts.get("augmentation")
         views = Views(x, self.facts.get("seed", 0), settings and config.Augmentation(**settings))
         return Batches(
@@ -199,11 +219,14 @@ class TeacherCache:
 
 def _manifest(folder):
     try:
-        return json.loads((folder / _MANIFEST).read_text())
+        manifest = json.loads((folder / _MANIFEST).read_text())
+        if not {"facts", "samples", "logits", "taps", "teacher", "ends_in"} <= set(manifest):
+            raise ValueError("a part is missing")
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise UserError(f"{folder / _MANIFEST} is damaged. Remove the folder and fill it again.") from error
+    return manifest
 
 
 def _stands(folder, facts, taps) -> bool:
@@ -281,6 +304,7 @@ class _Filler:
         from rich.progress import Progress
 
         total, done = self._facts["views"] * self._samples, self._resumed()
+        self._save([], done)  # before the first byte: files without it are somebody else's
         with contextlib.ExitStack() as stack:
             outputs = [stack.enter_context(self._opened(entry, done)) for entry in self._entries]
             bar = stack.enter_context(Progress(disable=not progress, transient=True))
@@ -318,11 +342,27 @@ class _Filler:
 
     def _resumed(self) -> int:
         """Rows that an interrupted fill of the same answers left whole."""
+        files_there = [entry["file"] for entry in self._entries if (self._folder / entry["file"]).exists()]
+        if not (self._folder / _PROGRESS).exists():
+            if files_there:
+                raise UserError(
+                    f"{self._folder} holds {files_there[0]}, which no fill of a cache left there. Give the "
+                    "cache a folder of its own."
+                )
+            return 0
         try:
             progress = json.loads((self._folder / _PROGRESS).read_text())
-        except (OSError, ValueError):
+            if progress["key"] != self._key():
+                return 0
+            return min([progress["rows"], *map(self._whole_rows, self._entries)])
+        except (ValueError, TypeError, KeyError):
             return 0
-        return progress["rows"] if progress.get("key") == self._key() else 0
+
+    def _whole_rows(self, entry) -> int:
+        """Rows that a file holds, whatever was noted: it may have been cut since."""
+        path = self._folder / entry["file"]
+        size = path.stat().st_size if path.is_file() else 0
+        return max(size - entry["header_bytes"], 0) // _row_bytes(entry)
 
     def _key(self) -> str:
         text = json.dumps([self._facts, self._taps, self._entries], sort_keys=True)
@@ -333,8 +373,7 @@ class _Filler:
         path = self._folder / entry["file"]
         with open(path, "r+b" if rows else "wb") as file:
             if rows:
-                row = math.prod(entry["shape"][2:]) * DTYPES.get(entry["dtype"], np.dtype("float32")).itemsize
-                file.truncate(entry["header_bytes"] + rows * row)
+                file.truncate(entry["header_bytes"] + rows * _row_bytes(entry))
                 file.seek(0, os.SEEK_END)
             else:
                 file.write(_header(entry["shape"], entry["dtype"]))
@@ -360,6 +399,11 @@ class _Filler:
         }
         files.write_json(self._folder / _MANIFEST, manifest)
         (self._folder / _PROGRESS).unlink()
+
+
+def _row_bytes(entry) -> int:
+    """Bytes of one sample's answers in a file."""
+    return math.prod(entry["shape"][2:]) * DTYPES.get(entry["dtype"], np.dtype(entry["dtype"])).itemsize
 
 
 def _header(shape, dtype) -> bytes:

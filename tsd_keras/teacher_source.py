@@ -1,9 +1,11 @@
 """Whatever can answer for a teacher: a Keras model, a `.tflite`, a callable, or an array of answers."""
 
+import functools
 import hashlib
 import json
 import os
 import pathlib
+import types
 from collections.abc import Callable
 
 import keras
@@ -12,6 +14,7 @@ import numpy as np
 from tflite.errors import UserError
 from tsd_keras import loading
 from tsd_keras.data.views import fingerprint
+from tsd_keras.model_graph import ModelGraph, has_graph
 from tsd_keras.taps import TappedModel
 from tsd_keras.teacher import ENDS
 
@@ -20,8 +23,8 @@ class Source:
     """A teacher as a cache is filled from it.
 
     Attributes:
-        facts: What the answers follow from, `{"teacher": ..., "preprocess": ...}`, as plain values: equal
-            facts, equal answers.
+        facts: What the answers follow from, `{"teacher": ..., "preprocess": ..., "ends_in": ...}`, as plain
+            values: equal facts, equal answers.
         ends_in: `"logits"`, `"softmax"` or `"sigmoid"`: what the teacher's own output is.
     """
 
@@ -68,8 +71,8 @@ def source(teacher, taps=(), preprocess=None, ends_in=None, identity=None) -> So
     if taps:
         raise UserError(f"Only a Keras model can be tapped; {_named(teacher)} gives outputs alone: taps=[].")
     if isinstance(teacher, np.ndarray):
-        facts = {"kind": "array", "sha256": fingerprint(teacher)}
-        return Source(_facts(facts, None), ends_in or "logits", _from_array(teacher, ends_in or "logits"))
+        facts, ends_in = {"kind": "array", "sha256": fingerprint(teacher)}, ends_in or "logits"
+        return Source(_facts(facts, None, ends_in), ends_in, _from_array(teacher, ends_in))
     if not callable(teacher):
         raise UserError(
             f"{_named(teacher)} is no teacher: give a Keras model, a .keras, .h5, .tflite or .npy file, an "
@@ -85,8 +88,9 @@ def source(teacher, taps=(), preprocess=None, ends_in=None, identity=None) -> So
     )
 
 
-def _facts(teacher, preprocess):
-    return {"teacher": teacher, "preprocess": _preprocess_facts(preprocess)}
+def _facts(teacher, preprocess, ends_in=None):
+    """`ends_in` is of teachers that do not tell themselves."""
+    return {"teacher": teacher, "preprocess": _preprocess_facts(preprocess), "ends_in": ends_in}
 
 
 def _preprocess_facts(preprocess) -> dict | str | None:
@@ -95,10 +99,37 @@ def _preprocess_facts(preprocess) -> dict | str | None:
         return None
     if isinstance(preprocess, keras.layers.Layer):
         return _layer_facts(preprocess) | {"weights": _weights(preprocess.variables)}
-    code = getattr(preprocess, "__code__", None)
-    text = f"{code.co_code}{code.co_consts}{code.co_names}" if code else ""
     name = getattr(preprocess, "__qualname__", type(preprocess).__qualname__)
-    return f"{name} {hashlib.sha256(text.encode()).hexdigest()}"
+    return f"{name} {_digest(_value_facts(preprocess))}"
+
+
+def _value_facts(value):
+    """What a function computes from, as plain values that are the same in every process.
+
+    A function is its code, its defaults and what it closes over; of its globals the names alone count, and of
+    objects that are no values their type.
+    """
+    if isinstance(value, functools.partial):
+        return ["partial", _value_facts(value.func), _value_facts(value.args), _value_facts(value.keywords)]
+    if isinstance(value, types.MethodType):
+        return ["method", type(value.__self__).__qualname__, _value_facts(value.__func__)]
+    if isinstance(value, types.FunctionType):
+        cells = [_value_facts(cell.cell_contents) for cell in value.__closure__ or ()]
+        given = _value_facts(value.__defaults__), _value_facts(value.__kwdefaults__)
+        return [_value_facts(value.__code__), given, cells]
+    if isinstance(value, types.CodeType):
+        return [value.co_code.hex(), list(value.co_names), _value_facts(value.co_consts)]
+    if isinstance(value, dict):
+        return [[str(key), _value_facts(one)] for key, one in value.items()]
+    if isinstance(value, (tuple, list)):
+        return [_value_facts(one) for one in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(repr, value))
+    if isinstance(value, (str, bytes, int, float, complex, bool, type(None), type(...))):
+        return repr(value)
+    if isinstance(value, (np.ndarray, np.generic, keras.Variable)) or keras.ops.is_tensor(value):
+        return fingerprint(np.asarray(keras.ops.convert_to_numpy(value)))
+    return getattr(value, "__qualname__", type(value).__qualname__)
 
 
 def _named(teacher) -> str:
@@ -137,8 +168,25 @@ def _from_keras(model, taps, preprocess):
 
     layers = [_layer_facts(layer) for layer in model._flatten_layers(include_self=False)]
     facts = {"kind": "keras", "layers": _digest(layers), "weights": _weights(model.variables)}
+    facts["connections"] = _digest(_connections(model)) if has_graph(model) else None
     one = Source(_facts(facts, preprocess), "logits", answer)
     return one
+
+
+def _connections(model) -> list:
+    """Which call of which layer takes what other calls gave, by the order of the calls."""
+    graph = ModelGraph(model)
+    graph.forget()
+    operations, tensors = {}, {}
+    for tensor in keras.tree.flatten(graph.inputs):
+        tensors[id(tensor)] = len(tensors)
+    calls = []
+    for node in graph.nodes:
+        taken = [tensors.get(id(tensor)) for tensor in node.inputs]
+        calls.append([operations.setdefault(id(node.operation), len(operations)), taken])
+        for tensor in node.outputs:
+            tensors.setdefault(id(tensor), len(tensors))
+    return calls
 
 
 def _ending(output, logits):
@@ -193,7 +241,7 @@ def _from_callable(call, preprocess, ends_in, facts, floor=1e-7):
         outputs = np.asarray(keras.ops.convert_to_numpy(outputs), "float32")
         return to_logits(outputs.reshape(len(x), -1), ends_in, floor), []
 
-    return Source(_facts(facts, preprocess), ends_in, answer)
+    return Source(_facts(facts, preprocess, ends_in), ends_in, answer)
 
 
 def _from_array(outputs, ends_in):

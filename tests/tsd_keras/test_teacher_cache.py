@@ -1,5 +1,6 @@
 """The teacher's answers on disk: right, whole, resumed, refused when stale."""
 
+import functools
 import json
 import os
 import pathlib
@@ -17,7 +18,7 @@ from tflite import convert
 from tflite.errors import UserError
 from tsd_keras import Distiller, RecordedTeacher, SoftLabels, Tap, TeacherCache, config, teacher_cache
 from tsd_keras.teacher_cache import StaleCache
-from tsd_keras.teacher_source import to_logits
+from tsd_keras.teacher_source import source, to_logits
 
 HERE = pathlib.Path(__file__).parent
 STAGE2 = "backbone/stage2_out"
@@ -149,8 +150,117 @@ def test_a_stale_cache_is_refused_and_says_why(tmp_path, teacher, x):
         arguments = {"teacher": teacher, "x": x} | asked | change
         with pytest.raises(StaleCache, match=reason):
             fill(tmp_path, arguments.pop("teacher"), arguments.pop("x"), **arguments)
-    with pytest.raises(StaleCache, match="other data"):
-        TeacherCache(tmp_path).dataset(x[::-1])
+    cache = TeacherCache(tmp_path)
+    for arguments, reason in [
+        ((x[::-1],), "not to these samples"),
+        ((x, np.zeros(len(x) - 1)), "39 labels for 40 samples"),
+    ]:
+        with pytest.raises(UserError, match=reason):
+            cache.dataset(*arguments)
+    with pytest.raises(UserError, match="hold .*stage1_out.*, not 'foo'"):
+        cache.dataset(x, taps=["foo"])
+    for samples, view in (([40], 0), ([-1], 0), ([0], 2)):
+        with pytest.raises(ValueError, match="40 samples in 2 views"):
+            cache.answers(np.array(samples), view)
+
+
+def joined(to_first):
+    """The same layers and weights, wired in one of two ways."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1))
+    first = keras.layers.Conv2D(4, 3, padding="same")(inputs)
+    second = keras.layers.Conv2D(4, 3, padding="same")(first)
+    sums = keras.layers.Add()([second, first if to_first else second])
+    return keras.Model(inputs, keras.layers.Dense(CLASSES)(keras.layers.GlobalAveragePooling2D()(sums)))
+
+
+def test_a_teacher_of_the_same_layers_wired_otherwise_is_another(tmp_path, x):
+    fill(tmp_path, joined(True), x)
+    fill(tmp_path, joined(True), x)
+    with pytest.raises(StaleCache, match="another teacher"):
+        fill(tmp_path, joined(False), x)
+
+
+def scaled(factor):
+    return lambda batch: batch * factor
+
+
+def test_what_a_preprocessing_closes_over_is_a_part_of_it(tmp_path, teacher, x):
+    table = np.arange(3.0)
+    ways = [
+        scaled(1.0),
+        scaled(2.0),
+        functools.partial(keras.ops.multiply, 1.0),
+        functools.partial(keras.ops.multiply, 2.0),
+        lambda batch, offset=1.0: batch + offset,
+        lambda batch, offset=2.0: batch + offset,
+        lambda batch: batch + table[0],
+        lambda batch: (lambda one: one * 2.0)(batch),
+        lambda batch: (lambda one: one * 3.0)(batch),
+    ]
+    facts = [source(teacher, preprocess=way).facts["preprocess"] for way in ways]
+    assert len(set(facts)) == len(ways)
+    table[0] = 7.0
+    assert source(teacher, preprocess=ways[6]).facts["preprocess"] != facts[6]
+    fill(tmp_path, teacher, x, preprocess=scaled(1.0))
+    fill(tmp_path, teacher, x, preprocess=scaled(1.0))
+    with pytest.raises(StaleCache, match="another preprocessing"):
+        fill(tmp_path, teacher, x, preprocess=scaled(100.0))
+
+
+def test_a_nested_preprocessing_is_the_same_in_another_process(tmp_path, x):
+    code = (
+        "from tsd_keras import teacher_source\n"
+        "def preprocess(batch):\n"
+        "    double = lambda one: one * 2\n"
+        "    return double(batch)\n"
+        "print(teacher_source.source(lambda x: x, preprocess=preprocess, identity='1').facts['preprocess'])\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(HERE.parents[1])}
+    said = {subprocess.check_output([sys.executable, "-c", code], env=environment) for _ in range(2)}
+    assert len(said) == 1
+
+
+def test_what_the_outputs_are_is_a_part_of_a_cache(tmp_path, x):
+    outputs = np.full((len(x), 4), 0.25, "float32")
+    fill(tmp_path, outputs, x, ends_in="sigmoid")
+    with pytest.raises(StaleCache, match="another kind of outputs"):
+        fill(tmp_path, outputs, x, ends_in="softmax")
+
+
+def test_files_that_no_fill_left_are_not_touched(tmp_path, x):
+    np.save(tmp_path / "logits.npy", np.ones((len(x), 3), "float32"))
+    before = (tmp_path / "logits.npy").read_bytes()
+    with pytest.raises(UserError, match="holds logits.npy, which no fill of a cache left there"):
+        fill(tmp_path, tmp_path / "logits.npy", x)
+    assert (tmp_path / "logits.npy").read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "progress"])
+def test_a_fill_continues_from_what_is_really_there(tmp_path, x, damage, monkeypatch):
+    model = image_model("teacher", 4)
+    batch = teacher_cache._Filler._batch
+
+    def stopping(self, outputs, done, size):
+        if done >= 32:
+            raise KeyboardInterrupt
+        return batch(self, outputs, done, size)
+
+    monkeypatch.setattr(teacher_cache, "_SECONDS_BETWEEN_SAVES", 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(teacher_cache._Filler, "_batch", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            fill(tmp_path, model, x)
+    logits = tmp_path / "logits.npy"
+    assert json.loads((tmp_path / "progress.json").read_text())["rows"] == 32
+    if damage == "cut":
+        os.truncate(logits, 300)
+    elif damage == "gone":
+        logits.unlink()
+    else:
+        (tmp_path / "progress.json").write_text("[1]")
+    found = fill(tmp_path, model, x).answers(np.arange(len(x)), 0)["logits"]
+    np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=1e-5)
 
 
 def test_an_equal_teacher_and_preprocessing_of_another_process_are_not_stale(tmp_path, x):
@@ -214,9 +324,10 @@ def test_damage_is_noticed(tmp_path):
         file.truncate(200)
     with pytest.raises(UserError, match="logits.npy is damaged"):
         TeacherCache(tmp_path)
-    (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(UserError, match="manifest.json is damaged"):
-        TeacherCache(tmp_path)
+    for text in ("{", "{}", "[]", "1"):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(UserError, match="manifest.json is damaged"):
+            TeacherCache(tmp_path)
     with pytest.raises(UserError, match="missing"):
         TeacherCache(tmp_path / "nothing")
 
