@@ -146,8 +146,9 @@ def slim(model: keras.Model, name: str | None = None) -> keras.Model:
     channels = Channels(layer_graph.read(model))
     kept = ~_dead(channels)
     for group in channels.groups:
-        if not kept[group.channels].any():
-            kept[group.channels[0]] = True
+        for part in group.parts:
+            if not kept[part].any():
+                kept[part[0]] = True
     return narrow(channels, kept, name)
 
 

@@ -180,10 +180,22 @@ class Channels:
             own = set(self.outputs[id(layer)])
             tied = [group for group in groups if group[0] & own]
             groups = [group for group in groups if not group[0] & own]
-            names = [name for group in tied for name in group[1]]
-            groups.append((own.union(*(group[0] for group in tied)), [*names, layer.name]))
-        free = ((sorted(c for c in numbers if not self.fixed[c]), names) for numbers, names in groups)
-        return [Group(np.array(numbers), tuple(names)) for numbers, names in free if numbers]
+            members = [member for group in tied for member in group[1]]
+            groups.append((own.union(*(group[0] for group in tied)), [*members, layer]))
+        return [
+            Group(free, tuple(layer.name for layer in members), self._parts(members))
+            for numbers, members in groups
+            if len(free := self._free(list(numbers)))
+        ]
+
+    def _free(self, numbers):
+        numbers = np.unique(numbers)
+        return numbers[~self.fixed[numbers]]
+
+    def _parts(self, members):
+        """What each layer gives of a group's channels, where no fixed channel of its own stays anyway."""
+        given = (self.outputs[id(layer)] for layer in members)
+        return tuple(np.unique(own) for own in given if not self.fixed[own].any())
 
     def masks(self, dropped: np.ndarray) -> list[tuple[keras.Variable, np.ndarray]]:
         """What makes channels zero: variables and the factors of 0 and 1 to multiply them by.
@@ -211,21 +223,26 @@ class Channels:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Channels that the same layers give: some of them may go, at least one must stay.
+    """Channels that the same layers give: some of them may go, at least one of each layer's must stay.
 
     Attributes:
         channels: Their numbers.
         layers: Names of the layers.
+        parts: Numbers of each layer's channels: all of them, or some where a concatenation is tied to
+            another branch. A layer of which other channels are fixed has none here.
     """
 
     channels: np.ndarray
     layers: tuple[str, ...]
+    parts: tuple[np.ndarray, ...]
 
 
 def strongest(
     channels: Channels, scores: np.ndarray, share: float, groups: list[Group] | None = None
 ) -> np.ndarray:
-    """Of every group, the share of channels with the largest scores, at least one: bool `(count,)`.
+    """Of every group, the share of channels with the largest scores: bool `(count,)`.
+
+    Each layer keeps its strongest channel, whatever those of the group's other layers score.
 
     Args:
         channels: The channels of a model.
@@ -235,8 +252,11 @@ def strongest(
     """
     kept = np.ones(channels.count, bool)
     for group in channels.groups if groups is None else groups:
-        count = max(1, round(share * len(group.channels)))
-        order = np.argsort(-scores[group.channels], kind="stable")
+        # A layer without channels cannot be built: the strongest of each comes before all others.
+        needed = {part[np.argmax(scores[part])] for part in group.parts}
+        count = max(1, len(needed), round(share * len(group.channels)))
+        is_other = ~np.isin(group.channels, list(needed))
+        order = np.lexsort((-scores[group.channels], is_other))
         kept[group.channels[order[count:]]] = False
     return kept
 

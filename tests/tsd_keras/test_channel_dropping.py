@@ -8,6 +8,7 @@ from tflite.errors import UserError
 from tsd_keras import Distiller, SoftLabels, budget, config, layer_graph, models
 from tsd_keras.channel_dropping import ChannelDropping, slim
 from tsd_keras.channels import Channels, strongest
+from tsd_keras.derive import derive_student
 
 
 def run(model, x):
@@ -80,6 +81,64 @@ def test_a_model_without_zeros_stays_whole_and_one_of_zeros_keeps_a_channel():
     slimmed = slim(model)
     assert slimmed.get_layer("hidden").units == 1
     np.testing.assert_allclose(run(slimmed, pruned_models.images()), run(model, pruned_models.images()))
+
+
+def joined(factors=(0.01, 0.1)):
+    """A concatenation tied to another branch; of all channels, the two of its layer `weak` matter least."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1))
+    stem = layers.Conv2D(16, 3, padding="same", name="stem")(inputs)
+    narrow = layers.Conv2D(2, 1, name="weak")(stem)
+    wide = layers.Conv2D(14, 3, padding="same", name="wide")(stem)
+    x = layers.Add()([layers.Concatenate()([narrow, wide]), stem])
+    model = keras.Model(inputs, layers.Dense(4)(layers.GlobalAveragePooling2D()(layers.ReLU()(x))))
+    for layer in ("stem", "weak"):
+        kernel = np.array(model.get_layer(layer).kernel)
+        kernel[..., :2] *= factors
+        model.get_layer(layer).kernel.assign(kernel)
+    return model
+
+
+def widths(model):
+    return [model.get_layer(name).filters for name in ("stem", "weak", "wide")]
+
+
+@pytest.mark.parametrize("width, expected", [(0.5, [8, 1, 7]), (1 / 16, [2, 1, 1])])
+def test_a_layer_of_a_concatenation_keeps_its_strongest_channel_when_derived(width, expected):
+    model = joined()
+    model.get_layer("weak").bias.assign([1, 2])
+    student = derive_student(model, width=width, importance="weight_norm")
+    assert widths(student) == expected
+    np.testing.assert_array_equal(student.get_layer("weak").bias, [2])
+
+
+@pytest.mark.parametrize("method", ["batch_norm", "weight_norm", "gradient"])
+def test_a_layer_of_a_concatenation_keeps_a_channel_when_others_are_dropped(method):
+    model = joined()
+    trained(model, ChannelDropping(0.9, 0.0, 0.6, method, data=samples()), epochs=4)
+    slimmed, (x, _) = slim(model), samples()
+    assert widths(slimmed) == [2, 1, 1]
+    np.testing.assert_allclose(run(slimmed, x), run(model, x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("zeros, expected", [([], [15, 1, 14]), (["stem", "wide"], [2, 1, 1])])
+def test_slim_leaves_a_layer_of_zeros_in_a_concatenation_one_channel(zeros, expected):
+    model = joined((0, 0))
+    for name in zeros:
+        model.get_layer(name).kernel.assign(0 * model.get_layer(name).kernel)
+    slimmed, (x, _) = slim(model), samples()
+    assert widths(slimmed) == expected
+    np.testing.assert_allclose(run(slimmed, x), run(model, x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_target_counts_the_channel_that_a_layer_of_a_concatenation_keeps():
+    with pytest.raises(UserError, match="target: out of reach .* instead of 100"):
+        trained(joined(), ChannelDropping(target={"flash_bytes": 100}), epochs=1)
+    model = joined()
+    bound = budget.cost(derive_student(model, width=1 / 4), ["macs"])["macs"]
+    trained(model, ChannelDropping(target={"macs": bound}, importance="weight_norm"), epochs=1)
+    assert widths(slim(model)) == [4, 1, 3]
+    assert budget.cost(slim(model), ["macs"])["macs"] <= bound
 
 
 def test_the_int8_form_is_smaller_in_every_cost():

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import html
 import io
 import json
 import os
@@ -45,6 +46,10 @@ def test_the_page_needs_nothing_else_and_is_small(finished_run):  # noqa: F811
     accuracy = f"{100 * metrics['models']['student'][engine]['accuracy']:.1f} %"
     assert accuracy in page[page.index('class="verdict"') :][:600]
     assert accuracy in (finished_run / "report.md").read_text()[:600]
+    views = json.loads((finished_run / "manifest.json").read_text())["teacher_answers"]["views"]
+    said = f"learned from the teacher's recorded answers to {views} views of every sample, which took turns."
+    assert views > 1 and said in (finished_run / "report.md").read_text()
+    assert said in html.unescape(page[page.index("<h2>Training</h2>") :][:600])
 
 
 def test_it_loads_without_errors_or_requests_and_fits_a_phone(browser, finished_run):  # noqa: F811

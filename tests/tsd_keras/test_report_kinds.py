@@ -1,5 +1,6 @@
 """Evaluation and report of models that answer otherwise than by one class of a picture, and of dull ones."""
 
+import html
 import json
 import types
 
@@ -11,12 +12,13 @@ from keras import layers
 
 from tflite import convert, engines, files
 from tflite.errors import UserError
-from tsd_keras import report
+from tsd_keras import report, teacher_answers
+from tsd_keras.config import Augmentation, TeacherCache
 from tsd_keras.data.dataset import Dataset
 from tsd_keras.evaluation import answers, scores, stage, tables
 from tsd_keras.evaluation.metrics import reconstruction_error
 from tsd_keras.evaluation.summary import deployed
-from tsd_keras.report import compare
+from tsd_keras.report import compare, panel
 
 
 def dataset(labels):
@@ -64,9 +66,11 @@ class Run:
             distillation=distillation,
             quantize=types.SimpleNamespace(forms=()),
             firmware=types.SimpleNamespace(name="waves"),
+            training=types.SimpleNamespace(augmentation=Augmentation()),
+            teacher_cache=TeacherCache(),
             resolved=lambda: {"seed": 0},
         )
-        self.answers = types.SimpleNamespace(config=self.config)
+        self.answers = types.SimpleNamespace(config=self.config, plan=teacher_answers.Plan(1, 1280, ""))
         for name, model in models.items():
             data_bytes = convert.convert(model, mode, data.x_train)
             (workdir / f"{name}.tflite").write_bytes(data_bytes)
@@ -252,3 +256,75 @@ def test_a_teacher_too_large_for_the_boards_engines_is_reported_by_litert(labels
         row = rows[f"<td>Milliseconds on this desktop<small>{engine}, one core</small>"]
         teacher_cell, student_cell = (row.split("<td>")[column] for column in (2, 4))
         assert teacher_cell.startswith("–") != is_known and not student_cell.startswith("–")
+
+
+_RECORDED, _LIVE = (
+    "The student learned from the teacher's recorded answers to ",
+    "The teacher stayed live and ",
+)
+
+
+@pytest.mark.parametrize(
+    ("views", "nbytes", "shift", "live_dtype", "said"),
+    [
+        (8, 999, 1, None, f"{_RECORDED}8 views of every sample, which took turns."),
+        (1, 999, 1, "bfloat16", f"{_RECORDED}one view of every sample."),
+        (1, 999, 0, None, f"{_RECORDED}every sample as it is."),
+        (0, 0, 1, "bfloat16", f"{_LIVE}answered in bfloat16: every epoch had new views of its own."),
+        (3, 0, 1, None, f"{_LIVE}answered in the type it was made in: 3 views of every sample took turns."),
+        (0, 0, 0, "bfloat16", f"{_LIVE}answered in bfloat16: it was shown every sample as it is."),
+    ],
+)
+def test_the_report_says_which_of_the_teacher_s_answers_were_used(
+    measured_run, views, nbytes, shift, live_dtype, said
+):
+    measured_run.config.training.augmentation = Augmentation(shift=shift)
+    measured_run.config.teacher_cache = TeacherCache(live_dtype=live_dtype)
+    measured_run.answers.plan = teacher_answers.Plan(views, nbytes, "")
+    assert_says(measured_run, said)
+
+
+def test_a_finished_run_s_report_says_what_its_manifest_says(measured_run):
+    # Another version might plan otherwise; a student trained since was not taught by what the manifest says.
+    student = measured_run.workdir / "student.keras"
+    student.write_bytes(b"trained")
+    measured_run.config.training.augmentation = Augmentation(shift=1)
+    kept = {"views": 5, "bytes": 999}
+    manifest = {"config": {}, "sha256": {"student.keras": files.sha256(student)}, "teacher_answers": kept}
+    files.write_json(measured_run.workdir / "manifest.json", manifest)
+    assert_says(measured_run, "5 views of every sample, which took turns.")
+    student.write_bytes(b"trained again")
+    assert_says(measured_run, "one view of every sample.")
+    (measured_run.workdir / "manifest.json").write_text("no JSON")
+    assert_says(measured_run, "one view of every sample.")
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A run that was measured, with a history."""
+    workdir, data = tmp_path_factory.mktemp("measured"), dataset("values")
+    files.write_json(workdir / "student.history.json", {"loss": [2.0, 1.0], "val_loss": [2.0, 1.0]})
+    run = Run(workdir, data, dict.fromkeys(("teacher", "baseline", "student"), network(data, 2)), "float32")
+    stage.measure(run, ("teacher", "baseline", "student"))
+    return run
+
+
+@pytest.fixture
+def measured_run(measured, monkeypatch):
+    """The same, as it was, for a test that changes its plan; the panel is left out."""
+    monkeypatch.setattr(panel, "build", lambda *_: "")
+    for owner, name in (
+        (measured.config.training, "augmentation"),
+        (measured.config, "teacher_cache"),
+        (measured.answers, "plan"),
+    ):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    return measured
+
+
+def assert_says(run, said):
+    """Page and card say it, the page where it speaks of training."""
+    report.write(run)
+    page, card = ((run.workdir / name).read_text() for name in ("report.html", "report.md"))
+    assert said in card
+    assert said in html.unescape(page[page.index("<h2>Training</h2>") :][:600])

@@ -24,7 +24,7 @@ def write(run) -> None:
     from tflite import files
     from tsd_keras.evaluation import tables
     from tsd_keras.evaluation.summary import deployed
-    from tsd_keras.report import card, page, panel
+    from tsd_keras.report import card, page, panel, teaching
     from tsd_keras.versions import versions
 
     workdir = run.workdir
@@ -39,6 +39,7 @@ def write(run) -> None:
         "preprocessing": run.data.preprocessing,
         "data": run.data.fingerprint,
     }
+    about["teaching"] = teaching.sentence(run, about["sha256"])
     title = run.config.firmware.name
     flatbuffer = (workdir / "student.tflite").read_bytes()
     student = metrics["models"]["student"]

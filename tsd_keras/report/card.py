@@ -31,6 +31,7 @@ def build(title: str, metrics: dict, about: dict) -> str:
     lines += ["", "## Data", ""]
     counts = ", ".join(f"{count:,} for {split}" for split, count in metrics["samples"].items())
     lines.append(f"{counts[0].upper()}{counts[1:]}; SHA-256 `{about['data']}`.")
+    lines += ["", about["teaching"]]
     if (student[engine] or {}).get("per_class"):
         lines += ["", f"## By class, {ENGINES[engine]}", ""]
         lines += ["| class | samples | precision | recall | F1 |", "|---|---|---|---|---|"]

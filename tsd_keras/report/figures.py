@@ -33,17 +33,18 @@ class Section:
     legend: str = ""
 
 
-def sections(metrics: dict, read: Callable[[str], list[dict]]) -> list[Section]:
+def sections(metrics: dict, teaching: str, read: Callable[[str], list[dict]]) -> list[Section]:
     """All sections that the run has numbers for.
 
     Args:
         metrics: The contents of `metrics.json`.
+        teaching: How the student heard its teacher, in a sentence.
         read: `(table name) -> rows`.
     """
     found = [
         Section(
             "Training",
-            "By epoch; the terms of the student's loss before they are weighed.",
+            f"By epoch; the terms of the student's loss before they are weighed. {teaching}",
             tuple(_training(read)),
         ),
         Section(

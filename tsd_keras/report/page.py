@@ -22,15 +22,16 @@ def build(title: str, metrics: dict, csv: dict[str, str], data, about: dict) -> 
         metrics: The contents of `metrics.json`.
         csv: `{table: text}`.
         data: The data set, for pictures of samples.
-        about: What the run was made with: `config`, `versions`, `seed`, `sha256`, and
-            `try_it`, the panel.
+        about: What the run was made with: `config`, `versions`, `seed`, `sha256`,
+            `teaching`, how the student heard its teacher, and `try_it`, the panel.
     """
     parsed = {name: tables.parse(text) for name, text in csv.items()}
+    drawn = figures.sections(metrics, about["teaching"], lambda name: parsed.get(name, []))
     parts = [
         f'<p class="verdict">{escape(sentence(metrics))}</p>',
         *_warnings(metrics),
         f'<div class="opening"><div>{verdict_table(metrics)}</div>{about["try_it"]}</div>',
-        *(_section(section) for section in figures.sections(metrics, lambda name: parsed.get(name, []))),
+        *map(_section, drawn),
         _each(metrics),
         _boards(metrics),
         _tests(metrics),
