@@ -15,8 +15,9 @@ def sentence(run, sha256: dict[str, str]) -> str:
     is_random = any(run.config.training.augmentation.model_dump().values())
     if nbytes:
         return f"The student learned from the teacher's recorded answers to {_recorded(views, is_random)}."
-    dtype = run.config.teacher_cache.live_dtype or "the type it was made in"
-    return f"The teacher stayed live and answered in {dtype}: {_live(views, is_random)}."
+    dtype = run.config.teacher_cache.live_dtype
+    answered = f" and answered in {dtype}" if dtype else ""
+    return f"The teacher stayed live{answered}: {_live(views, is_random)}."
 
 
 def _used(run, sha256) -> tuple[int, int]:
