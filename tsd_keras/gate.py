@@ -73,8 +73,15 @@ def until_auc(
         The model with the weights of its best round, and the verdict.
 
     Raises:
-        UserError: If the held-out samples have no labels, or of one class only.
+        UserError: If the held-out samples have no labels, or of one class only; or for a bar that no score
+            reaches, or no round.
     """
+    if not 0 < bar <= 1:
+        raise UserError(f"gate: an AUC is between 0 and 1, and the bar is {bar!r}. Give 0.95 for 95 %.")
+    if rounds < 1:
+        raise UserError(f"gate: rounds={rounds!r}; at least one round is needed for a model.")
+    if y is not None and y.ndim != 1:
+        raise UserError(f"gate: labels of shape {y.shape}; give class numbers (n,), as y.argmax(-1) is.")
     if y is None or len(set(y.tolist())) < 2:
         raise UserError(
             "gate: the validation split has no labels, or all of one class, so there is no AUC to measure. "

@@ -67,3 +67,20 @@ def test_data_without_a_score_is_refused_before_training():
     for labels in (None, np.zeros(90, int)):
         with pytest.raises(UserError, match="no labels, or all of one class"):
             gate.until_auc(lambda number: pytest.fail("trained"), 0.9, 1, X, labels)
+
+
+@pytest.mark.parametrize(
+    "bar, rounds, y, fault",
+    [
+        (95, 1, Y, "the bar is 95. Give 0.95"),
+        (0, 1, Y, "the bar is 0"),
+        (0.9, 0, Y, "rounds=0; at least one"),
+        (0.9, 1, np.eye(3)[Y], r"shape \(90, 3\); give class numbers"),
+    ],
+)
+def test_bars_rounds_and_labels_that_make_no_gate_are_refused_before_training(bar, rounds, y, fault):
+    def attempt(number):
+        raise AssertionError("trained")
+
+    with pytest.raises(UserError, match=fault):
+        gate.until_auc(attempt, bar, rounds, X, y)
