@@ -267,7 +267,9 @@ def test_an_equal_teacher_and_preprocessing_of_another_process_are_not_stale(tmp
     model = image_model("teacher", 4)
     fill(tmp_path / "cache", model, x, preprocess=keras.layers.Rescaling(2.0))
     model.save(tmp_path / "teacher.keras")
+    before = (tmp_path / "cache" / "logits.npy").stat().st_mtime_ns
     fill(tmp_path / "cache", tmp_path / "teacher.keras", x, preprocess=keras.layers.Rescaling(2.0))
+    assert (tmp_path / "cache" / "logits.npy").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["raised", "killed"])
