@@ -138,7 +138,7 @@ class TeacherAnswers:
         return plan(
             config.teacher_cache,
             config.training.epochs,
-            any(config.training.augmentation.model_dump().values()),
+            config.training.augmentation.is_random,
             len(self._data.x_train),
             4 * self._data.outputs,
             2 * sum(math.prod(shape[1:]) for shape in tapped.shapes.values()),

@@ -161,6 +161,7 @@ class TeacherCache:
         Returns:
             `{"logits": float32 (batch, classes), "taps": {path: (batch, ...)}}`.
         """
+        samples = np.asarray(samples)
         if not 0 <= view < self.views or not np.all((samples >= 0) & (samples < self.samples)):
             raise ValueError(
                 f"The answers in {self.folder} are to {self.samples} samples in {self.views} views; asked "

@@ -98,38 +98,46 @@ def _preprocess_facts(preprocess) -> dict | str | None:
     if preprocess is None:
         return None
     if isinstance(preprocess, keras.layers.Layer):
-        return _layer_facts(preprocess) | {"weights": _weights(preprocess.variables)}
+        return _value_facts(preprocess)
     name = getattr(preprocess, "__qualname__", type(preprocess).__qualname__)
     return f"{name} {_digest(_value_facts(preprocess))}"
 
 
-def _value_facts(value):
+def _value_facts(value, above=()):
     """What a function computes from, as plain values that are the same in every process.
 
     A function is its code, its defaults and what it closes over; of its globals the names alone count, and of
-    objects that are no values their type.
+    objects that are no values their type. `above` is what this value was found in: it may close over itself.
     """
+    if any(value is one for one in above):
+        return "itself"
+
+    def inner(one):
+        return _value_facts(one, (*above, value))
+
+    if isinstance(value, keras.layers.Layer):
+        return _layer_facts(value) | {"weights": _weights(value.variables)}
     if isinstance(value, functools.partial):
-        return ["partial", _value_facts(value.func), _value_facts(value.args), _value_facts(value.keywords)]
+        return ["partial", inner(value.func), inner(value.args), inner(value.keywords)]
     if isinstance(value, types.MethodType):
-        return ["method", type(value.__self__).__qualname__, _value_facts(value.__func__)]
+        return ["method", inner(value.__self__), inner(value.__func__)]
     if isinstance(value, types.FunctionType):
-        cells = [_value_facts(cell.cell_contents) for cell in value.__closure__ or ()]
-        given = _value_facts(value.__defaults__), _value_facts(value.__kwdefaults__)
-        return [_value_facts(value.__code__), given, cells]
+        cells = [inner(cell.cell_contents) for cell in value.__closure__ or ()]
+        return [inner(value.__code__), inner(value.__defaults__), inner(value.__kwdefaults__), cells]
     if isinstance(value, types.CodeType):
-        return [value.co_code.hex(), list(value.co_names), _value_facts(value.co_consts)]
+        return [value.co_code.hex(), list(value.co_names), inner(value.co_consts)]
     if isinstance(value, dict):
-        return [[str(key), _value_facts(one)] for key, one in value.items()]
+        return [[str(key), inner(one)] for key, one in value.items()]
     if isinstance(value, (tuple, list)):
-        return [_value_facts(one) for one in value]
+        return [inner(one) for one in value]
     if isinstance(value, (set, frozenset)):
         return sorted(map(repr, value))
     if isinstance(value, (str, bytes, int, float, complex, bool, type(None), type(...))):
         return repr(value)
     if isinstance(value, (np.ndarray, np.generic, keras.Variable)) or keras.ops.is_tensor(value):
         return fingerprint(np.asarray(keras.ops.convert_to_numpy(value)))
-    return getattr(value, "__qualname__", type(value).__qualname__)
+    names = (getattr(value, key, None) for key in ("__qualname__", "__name__"))
+    return next((name for name in names if name), type(value).__qualname__)
 
 
 def _named(teacher) -> str:

@@ -185,6 +185,17 @@ def scaled(factor):
     return lambda batch: batch * factor
 
 
+def through(layer):
+    return lambda batch: layer(batch)
+
+
+def recursive(factor):
+    def repeated(batch, times=2):
+        return repeated(factor * batch, times - 1) if times else batch
+
+    return repeated
+
+
 def test_what_a_preprocessing_closes_over_is_a_part_of_it(tmp_path, teacher, x):
     table = np.arange(3.0)
     ways = [
@@ -197,6 +208,12 @@ def test_what_a_preprocessing_closes_over_is_a_part_of_it(tmp_path, teacher, x):
         lambda batch: batch + table[0],
         lambda batch: (lambda one: one * 2.0)(batch),
         lambda batch: (lambda one: one * 3.0)(batch),
+        functools.partial(np.multiply, 2.0),
+        functools.partial(np.add, 2.0),
+        through(keras.layers.Rescaling(2.0)),
+        through(keras.layers.Rescaling(3.0)),
+        recursive(1.0),
+        recursive(2.0),
     ]
     facts = [source(teacher, preprocess=way).facts["preprocess"] for way in ways]
     assert len(set(facts)) == len(ways)

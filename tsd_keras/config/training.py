@@ -15,6 +15,11 @@ class Augmentation(Section):
     cutout: int = Field(0, ge=0, description="side of the square hole in pixels")
     mixup: NotNegative = Field(0.0, description="alpha of mixup; 0 leaves it out")
 
+    @property
+    def is_random(self) -> bool:
+        """Whether one view differs from the next."""
+        return any(self.model_dump().values())
+
 
 class Training(Section):
     """How long and how fast."""

@@ -41,7 +41,7 @@ class Views:
     @property
     def are_random(self) -> bool:
         """Whether one view differs from the next."""
-        return self.augmentation is not None and any(self.augmentation.model_dump().values())
+        return self.augmentation is not None and self.augmentation.is_random
 
     @property
     def facts(self) -> dict:

@@ -12,7 +12,7 @@ def sentence(run, sha256: dict[str, str]) -> str:
         sha256: Checksums of the models as they are now.
     """
     views, nbytes = _used(run, sha256)
-    is_random = any(run.config.training.augmentation.model_dump().values())
+    is_random = run.config.training.augmentation.is_random
     if nbytes:
         return f"The student learned from the teacher's recorded answers to {_recorded(views, is_random)}."
     dtype = run.config.teacher_cache.live_dtype
